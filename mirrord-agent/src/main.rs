@@ -1,0 +1,3 @@
+//! Reads the arguments, steps into the target, serves.
+
+fn main() {}

@@ -1,0 +1,5 @@
+//! Parses, runs, reports, exits.
+
+mod proxy;
+
+fn main() {}

@@ -1,0 +1,99 @@
+//! How the command and its proxy part: one order, progress, one reply.
+//!
+//! The command starts `mirrord intproxy` with one end of a unix stream socket pair as its standard input, writes one
+//! frame of [`Order`], and reads frames of [`Report`] until one of them is the last. The proxy then detaches from it:
+//! it has left the command's session and process group, and is nobody's child but init's.
+
+use std::path::PathBuf;
+
+use mirrord_config::handoff::DataPath;
+use mirrord_core::rules::Rules;
+use serde::{Deserialize, Serialize};
+
+/// Everything that a proxy must know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// The id of the session, in lower-case hexadecimal; the layer's socket is named after it.
+    pub(crate) session_id: String,
+    /// Who starts the session, in words, for others who want the same port.
+    pub(crate) owner: String,
+    /// The process that becomes the guest.
+    pub(crate) guest_pid: i32,
+    /// Where the agent steps in.
+    pub(crate) place: Place,
+    /// The agent's program.
+    pub(crate) agent: PathBuf,
+    /// What the session may do.
+    pub(crate) rules: Rules,
+    /// `feature.fs.mapping`, for the part of it that the layer cannot do.
+    pub(crate) mapping: Vec<(String, String)>,
+    /// Which of the target's variables to fetch; none if the environment stays.
+    pub(crate) environment: Option<mirrord_protocol::agent::env::EnvironmentCall>,
+    /// How descriptors reach the guest.
+    pub(crate) data_path: DataPath,
+    /// The working directory in which the session was started.
+    pub(crate) start_dir: PathBuf,
+    /// Debuggers' ports (`MIRRORD_IGNORE_DEBUGGER_PORTS`).
+    pub(crate) debugger_ports: Vec<(u16, u16)>,
+    /// `internal_proxy.start_idle_timeout`, in seconds.
+    pub(crate) start_idle_timeout: u64,
+    /// `internal_proxy.idle_timeout`, in seconds.
+    pub(crate) idle_timeout: u64,
+    /// `internal_proxy.log_destination`, if the user wants a log.
+    pub(crate) log: Option<PathBuf>,
+    /// `internal_proxy.log_level`.
+    pub(crate) log_level: String,
+    /// `internal_proxy.json_log`.
+    pub(crate) json_log: bool,
+    /// `agent.log_level`.
+    pub(crate) agent_log_level: String,
+}
+
+/// Where an agent on this machine steps in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Place {
+    /// Beside a process: its network namespace, its root, its environment.
+    Process(i32),
+    /// Into a network namespace that has a name (`ip-netns(8)`): the file that stands for it, and the name.
+    Network {
+        /// The file.
+        file: PathBuf,
+        /// The name, by which `/etc/netns/NAME` is found.
+        name: String,
+    },
+    /// Nowhere: the agent stands where the command stands.
+    Here,
+}
+
+/// What a proxy tells its command.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// Something that the developer should read; more follows.
+    Warning(String),
+    /// The session stands: the last report.
+    Ready(Ready),
+    /// It does not: the last report.
+    Failed(Failure),
+}
+
+/// A session that stands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    /// What the guest finds in [`mirrord_protocol::proxy::names::PROXY_ADDRESS`].
+    pub(crate) address: String,
+    /// The target's variables that were asked for.
+    pub(crate) environment: mirrord_protocol::agent::env::Environment,
+    /// The target's host name.
+    pub(crate) hostname: String,
+}
+
+/// A session that could not be made, as `error:`, `cause:` and `hint:` show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    /// What could not be done.
+    pub(crate) what: String,
+    /// Why, from the outside in.
+    pub(crate) causes: Vec<String>,
+    /// What the developer can do.
+    pub(crate) hint: Option<String>,
+}

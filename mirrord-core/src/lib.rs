@@ -1,0 +1,13 @@
+//! Every judgement of mirrord. The oath of purity: nothing here opens a socket or a file, reads a clock, sees the
+//! environment, starts a thread or asks for randomness. What it must know is an argument; what it wants is a value.
+//!
+//! In reading order: the answer to the only question ([`verdict`]), what may not be mistaken for one another
+//! ([`addr`], [`path`], [`target`]), and what a session may do ([`rules`]).
+
+#![forbid(unsafe_code)]
+
+pub mod addr;
+pub mod path;
+pub mod rules;
+pub mod target;
+pub mod verdict;

@@ -1,0 +1,3 @@
+//! The one door: everything that can be done here, by one command.
+
+fn main() {}
