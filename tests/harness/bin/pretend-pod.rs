@@ -1,0 +1,3 @@
+//! A pod without a cluster, as a program.
+
+fn main() {}

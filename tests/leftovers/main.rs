@@ -1,0 +1,1 @@
+//! Floor 4: whoever is killed, nothing of ours remains.
