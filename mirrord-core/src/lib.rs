@@ -8,6 +8,7 @@
 
 pub mod addr;
 pub mod path;
+pub mod proxy;
 pub mod rules;
 pub mod target;
 pub mod verdict;
