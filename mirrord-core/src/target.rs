@@ -70,15 +70,15 @@ kinds! {
     Deployment = "deployment" | "deploy", local: false;
     /// An Argo Rollout.
     Rollout = "rollout", local: false;
-    /// A StatefulSet.
+    /// A `StatefulSet`.
     StatefulSet = "statefulset", local: false;
-    /// A DaemonSet.
+    /// A `DaemonSet`.
     DaemonSet = "daemonset", local: false;
-    /// A ReplicaSet.
+    /// A `ReplicaSet`.
     ReplicaSet = "replicaset", local: false;
     /// A Job.
     Job = "job", local: false;
-    /// A CronJob.
+    /// A `CronJob`.
     CronJob = "cronjob", local: false;
     /// A Service: the pods that it selects.
     Service = "service", local: false;

@@ -32,11 +32,13 @@ impl PatternSet {
 
 impl Serialize for PatternSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes = self.table.as_ref().map(|table| {
+        #[cfg(feature = "compile")]
+        if let Some(table) = &self.table {
             let (bytes, padding) = table.to_bytes_native_endian();
-            bytes[padding..].to_vec()
-        });
-        serde_bytes::serialize(&bytes.unwrap_or_default(), serializer)
+            return serde_bytes::serialize(&bytes[padding..], serializer);
+        }
+        // A guest receives tables and has no means to write one.
+        serde_bytes::serialize(&[0_u8; 0], serializer)
     }
 }
 

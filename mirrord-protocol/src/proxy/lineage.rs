@@ -15,8 +15,6 @@ pub struct Hello {
     pub program: String,
     /// Whether the settings are wanted: the first connection of a program asks for them, later ones have them.
     pub settings: bool,
-    /// Whether this process is left alone (`skip_processes`): it only keeps the session alive.
-    pub skipped: bool,
 }
 
 /// The answer to [`Hello`].

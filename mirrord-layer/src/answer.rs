@@ -1,0 +1,62 @@
+//! Verdicts and faults into return values and errno: the only such table.
+
+use libc::c_int;
+use mirrord_core::verdict::Errno;
+use mirrord_protocol::fault::Fault;
+
+use crate::link::LinkError;
+
+/// What the guest sees of a failure.
+pub(crate) type Outcome<T> = Result<T, Errno>;
+
+/// Sets errno, and nothing else.
+pub(crate) fn set_errno(errno: Errno) {
+    // SAFETY: the C library gives every thread a valid place for its errno.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    unsafe { *place = errno.0 };
+}
+
+/// The calling thread's errno.
+pub(crate) fn errno() -> Errno {
+    // SAFETY: the C library gives every thread a valid place for its errno.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    Errno(unsafe { *place })
+}
+
+/// The classic answer: a number, or -1 and errno.
+pub(crate) fn number<T: From<i8>>(outcome: Outcome<T>) -> T {
+    outcome.unwrap_or_else(|errno| {
+        set_errno(errno);
+        T::from(-1)
+    })
+}
+
+/// The answer of a call that only succeeds or fails.
+pub(crate) fn status(outcome: Outcome<()>) -> c_int {
+    number(outcome.map(|()| 0))
+}
+
+/// The answer of a call that gives a pointer: null and errno if it fails.
+pub(crate) fn pointer<T>(outcome: Outcome<*mut T>) -> *mut T {
+    outcome.unwrap_or_else(|errno| {
+        set_errno(errno);
+        std::ptr::null_mut()
+    })
+}
+
+/// What a guest sees of a fault there.
+pub(crate) fn from_fault(fault: &Fault) -> Errno {
+    Errno(fault.errno)
+}
+
+/// What a guest sees of a file call when the proxy is gone: as if its disk were.
+pub(crate) fn lost_file(_: LinkError) -> Errno {
+    Errno(libc::EIO)
+}
+
+/// What a guest sees of a socket call when the proxy is gone: as if its network were.
+pub(crate) fn lost_socket(_: LinkError) -> Errno {
+    Errno(libc::ENETDOWN)
+}

@@ -1,0 +1,71 @@
+//! Reads the hand-off, decides whether this process is a guest, and lets its hooks judge.
+
+use std::os::{fd::OwnedFd, unix::ffi::OsStrExt};
+
+use mirrord_config::handoff::Handoff;
+use mirrord_core::rules::{Rules, fs::FsMode};
+use mirrord_protocol::{
+    proxy::{names, sockets::PORT_PAGE},
+    wire::MAX_FRAME,
+};
+
+use crate::{
+    link::{self, LinkError, Reply},
+    process::{self, Process},
+};
+
+#[ctor::ctor(unsafe)]
+fn boot() {
+    // A panic would print to the guest, and unwind into the loader.
+    std::panic::set_hook(Box::new(|_| {}));
+    let _ = std::panic::catch_unwind(enlist);
+}
+
+fn enlist() {
+    let Some(address) = std::env::var_os(names::PROXY_ADDRESS) else { return };
+    if std::env::var_os(names::DONT_LOAD).is_some() || link::prepare(address.as_bytes()).is_err() {
+        return;
+    }
+    let settings = link::introduce().and_then(settings);
+    let (handoff, ports) = settings.unwrap_or_else(|LinkError| (lost(), None));
+    // A process that is left alone keeps its connection: it holds the session open for its children.
+    if handoff.rules.process.skips(&process::program_name(), &process::called_name()) {
+        return;
+    }
+    let process = Process::new(handoff, ports);
+    crate::hooks::fs::note_working_directory(&process);
+    process::publish(process);
+}
+
+fn settings(mut reply: Reply) -> Result<(Handoff, Option<&'static [u8; PORT_PAGE]>), LinkError> {
+    let rules = reply.take_descriptor().ok_or(LinkError)?;
+    let ports = reply.take_descriptor().ok_or(LinkError)?;
+    let handoff = Handoff::decode(map(&rules)?).map_err(|_| LinkError)?;
+    let page = map(&ports)?.first_chunk::<PORT_PAGE>().ok_or(LinkError)?;
+    Ok((handoff, Some(page)))
+}
+
+/// Maps a memory file for ever, read-only.
+fn map(file: &OwnedFd) -> Result<&'static [u8], LinkError> {
+    let size =
+        rustix::fs::fstat(file).ok().and_then(|stat| usize::try_from(stat.st_size).ok()).ok_or(LinkError)?;
+    if size == 0 || size > MAX_FRAME {
+        return Err(LinkError);
+    }
+    let (protection, flags) = (rustix::mm::ProtFlags::READ, rustix::mm::MapFlags::SHARED);
+    // SAFETY: a fresh mapping replaces nothing; the proxy never shrinks what it gives.
+    let start = unsafe { rustix::mm::mmap(std::ptr::null_mut(), size, protection, flags, file, 0) };
+    // SAFETY: the mapping has this size and is never unmapped.
+    Ok(unsafe { std::slice::from_raw_parts(start.map_err(|_| LinkError)?.cast(), size) })
+}
+
+/// The rules of a process that has lost its session: what the default would take fails, and nothing that was meant
+/// for the target happens here unnoticed.
+fn lost() -> Handoff {
+    let mut rules = Rules { hostname: false, ipv6: true, ..Rules::default() };
+    rules.fs.mode = FsMode::Read;
+    rules.dns.enabled = true;
+    rules.outgoing.tcp = true;
+    rules.outgoing.udp = true;
+    Handoff { rules, ..Handoff::default() }
+}

@@ -1,0 +1,33 @@
+//! How calls are caught: the contract of a trapping technique, and the two that there are.
+//!
+//! 1. A hook displaces one symbol of the C library, and its original stays callable.
+//! 2. A hook runs its body only in a guest that has booted; otherwise it *is* the original.
+//! 3. A body that panics is answered by the original: nothing unwinds into the guest.
+//! 4. The technique knows no rule, and a rule knows no technique.
+
+#[cfg(feature = "frida")]
+mod frida;
+pub(crate) mod original;
+pub(crate) mod table;
+
+use std::panic::AssertUnwindSafe;
+
+use crate::{
+    arena::Scope,
+    process::{self, Process},
+};
+
+/// Runs a body in a guest that has booted, and the original everywhere else.
+pub(crate) fn judge<T>(body: impl FnOnce(&'static Process) -> T, original: impl FnOnce() -> T) -> T {
+    let Some(process) = process::get() else { return original() };
+    match std::panic::catch_unwind(AssertUnwindSafe(|| body(process))) {
+        Ok(answer) => answer,
+        Err(_) => original(),
+    }
+}
+
+/// Work that allocates, in memory that is given back when it ends. A value that leaves it must not point into it.
+pub(crate) fn work<T>(deed: impl FnOnce() -> T) -> T {
+    let _scope = Scope::enter();
+    deed()
+}

@@ -1,0 +1,48 @@
+//! Every hooked symbol: its signature, its body, the rule that enables it; one row each.
+//!
+//! A row makes three things: the exported symbol, which displaces the C library's; `original::NAME()`, the displaced
+//! function; and a line in `docs/hooks.md` (`cargo xtask hooks`). Variadic functions stand with the arguments that
+//! they can have: on x86-64 and aarch64 Linux a caller passes those alike.
+
+/// Makes the rows of a family.
+macro_rules! rows {
+    ($(
+        $(#[$doc:meta])*
+        fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? = $($body:ident)::+, $rule:literal;
+    )*) => {
+        /// The displaced functions of this family.
+        pub(crate) mod original {
+            #[allow(unused_imports, reason = "each family names the C types that it needs")]
+            use super::*;
+            $(
+                pub(crate) fn $name() -> unsafe extern "C" fn($($type),*) $(-> $ret)? {
+                    const NAME: &std::ffi::CStr =
+                        match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                            Ok(name) => name,
+                            Err(_) => c"",
+                        };
+                    static ORIGINAL: $crate::engine::original::Original =
+                        $crate::engine::original::Original::new(NAME);
+                    // SAFETY: the symbol has this signature in every C library that we load beside.
+                    unsafe { std::mem::transmute(ORIGINAL.address()) }
+                }
+            )*
+        }
+        $(
+            $(#[$doc])*
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name($($arg: $type),*) $(-> $ret)? {
+                $crate::engine::judge(
+                    // SAFETY: the arguments are the guest's, under the contract of the function that it calls.
+                    |process| unsafe { $crate::hooks::$($body)::+(process, $($arg),*) },
+                    // SAFETY: as above.
+                    || unsafe { original::$name()($($arg),*) },
+                )
+            }
+        )*
+    };
+}
+pub(crate) mod fs;
+pub(crate) mod names;
+pub(crate) mod net;
+pub(crate) mod process;

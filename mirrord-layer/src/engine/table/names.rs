@@ -1,0 +1,1 @@
+//! The rows of names: hosts, services and the host's own.

@@ -1,0 +1,1 @@
+//! The rows of sockets: calls that take an address.

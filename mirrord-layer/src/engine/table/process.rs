@@ -1,0 +1,1 @@
+//! The rows of processes: how a guest's children stay guests.

@@ -1,0 +1,1 @@
+//! Calls that make or replace a process.

@@ -1,0 +1,116 @@
+//! What this process knows: rules, facts, and where it stands. The one static, set once at boot.
+
+use std::{
+    ptr::null_mut,
+    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
+};
+
+use mirrord_config::handoff::{DataPath, Facts, Handoff};
+use mirrord_core::rules::{Rules, fs::Here};
+use mirrord_protocol::proxy::sockets::PORT_PAGE;
+
+/// A guest's process.
+pub(crate) struct Process {
+    /// What the session may do.
+    pub(crate) rules: Rules,
+    /// What it has found.
+    pub(crate) facts: Facts,
+    /// The page of ports on which the session listens here; none if the proxy was gone at boot.
+    pub(crate) ports: Option<&'static [u8; PORT_PAGE]>,
+    /// The cookie of this process's network namespace at boot.
+    pub(crate) netns_cookie: u64,
+    /// Whether the working directory lies there. Only `chdir` and `fchdir` change it.
+    pub(crate) cwd_there: AtomicBool,
+    home: Option<Vec<u8>>,
+    temp_dir: Option<Vec<u8>>,
+    executable: Option<Vec<u8>>,
+}
+
+static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
+
+/// This process, if it is a guest that has booted.
+pub(crate) fn get() -> Option<&'static Process> {
+    // SAFETY: the pointer is null or what `publish` has leaked.
+    unsafe { PROCESS.load(Ordering::Acquire).as_ref() }
+}
+
+/// Makes this process a guest: from now on its calls are judged.
+pub(crate) fn publish(process: Process) {
+    PROCESS.store(Box::leak(Box::new(process)), Ordering::Release);
+}
+
+impl Process {
+    /// A process with these settings.
+    pub(crate) fn new(handoff: Handoff, ports: Option<&'static [u8; PORT_PAGE]>) -> Self {
+        let variable = |name| {
+            let value = std::env::var_os(name)?;
+            let bytes = std::os::unix::ffi::OsStringExt::into_vec(value);
+            let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+            (end > 0).then(|| bytes[..end].to_vec())
+        };
+        Self {
+            rules: handoff.rules,
+            facts: handoff.facts,
+            ports,
+            netns_cookie: own_netns_cookie(),
+            cwd_there: AtomicBool::new(false),
+            home: variable("HOME"),
+            temp_dir: variable("TMPDIR"),
+            executable: executable(),
+        }
+    }
+
+    /// Whether descriptors are made there and passed.
+    pub(crate) fn is_passed(&self) -> bool {
+        self.facts.data_path == DataPath::Passed
+    }
+
+    /// Whether the session listens on a TCP port here.
+    pub(crate) fn is_our_port(&self, port: u16) -> bool {
+        let Some(page) = self.ports else { return false };
+        let byte: *const u8 = &raw const page[usize::from(port / 8)];
+        // SAFETY: the byte lies on a page that stays mapped; the proxy writes it, so it is read afresh.
+        let byte = unsafe { byte.read_volatile() };
+        byte & (1 << (port % 8)) != 0
+    }
+
+    /// What the default lists of files need to know.
+    pub(crate) fn here(&self) -> Here<'_> {
+        let start = self.facts.start_dir.as_slice();
+        Here {
+            home: self.home.as_deref(),
+            temp_dir: self.temp_dir.as_deref(),
+            start_dir: (start.len() > 1).then_some(start),
+            executable: self.executable.as_deref(),
+        }
+    }
+}
+
+/// The program's name, without its folder.
+pub(crate) fn program_name() -> String {
+    let path = executable().unwrap_or_default();
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}
+
+/// The name by which the program was called, without its folder.
+pub(crate) fn called_name() -> String {
+    let mut bytes = [0; 512];
+    let read = rustix::fs::open("/proc/self/cmdline", rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
+        .and_then(|file| rustix::io::read(file, &mut bytes));
+    let first = bytes[..read.unwrap_or(0)].split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = first.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn executable() -> Option<Vec<u8>> {
+    rustix::fs::readlink("/proc/self/exe", Vec::new()).ok().map(std::ffi::CString::into_bytes)
+}
+
+fn own_netns_cookie() -> u64 {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .ok()
+        .and_then(|socket| crate::abi::socket::netns_cookie(&socket))
+        .unwrap_or(0)
+}
