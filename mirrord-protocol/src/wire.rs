@@ -15,8 +15,14 @@ const CONFIGURATION: Configuration<LittleEndian, Varint, Limit<MAX_FRAME>> =
 
 /// Why a value could not be written.
 #[derive(Debug, Error)]
-#[error("cannot encode a message")]
-pub struct EncodeError(#[source] bincode::error::EncodeError);
+pub enum EncodeError {
+    /// It cannot be spelled at all.
+    #[error("cannot encode a message")]
+    Unspeakable(#[source] bincode::error::EncodeError),
+    /// It would be more than a peer may read.
+    #[error("a message of {0} bytes is larger than the {MAX_FRAME} allowed")]
+    TooLarge(usize),
+}
 
 /// Why bytes are not the value that they should be: always the peer's fault.
 #[derive(Debug, Error)]
@@ -34,7 +40,8 @@ pub enum DecodeError {
 /// # Errors
 /// When the value would be larger than [`MAX_FRAME`], or cannot be written at all.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
-    bincode::serde::encode_to_vec(value, CONFIGURATION).map_err(EncodeError)
+    let bytes = bincode::serde::encode_to_vec(value, CONFIGURATION).map_err(EncodeError::Unspeakable)?;
+    if bytes.len() > MAX_FRAME { Err(EncodeError::TooLarge(bytes.len())) } else { Ok(bytes) }
 }
 
 /// The value of exactly these bytes.

@@ -1,0 +1,203 @@
+//! Every message of this version still reads from, and is still written as, the bytes committed in `tests/golden`.
+//!
+//! A new message is a new line here and a new file there: run once with `MIRRORD_UPDATE_GOLDEN=1`, which writes
+//! files that are missing and never touches one that exists.
+
+use std::{fmt::Debug, fs, path::PathBuf};
+
+use mirrord_protocol::{
+    GuestPath,
+    agent::{
+        AgentAnswer, AgentCall, FromAgent, Hello, LaneKey, LaneOpen, ToAgent, Welcome, control, dns, env,
+        fs as files, incoming, outgoing,
+    },
+    fault::Fault,
+    id::{ArrivalId, RemoteFd, RequestId, SocketInode},
+    proxy::{FromProxy, ToProxy, lineage, sockets},
+    version::Version,
+    wire,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_bytes::ByteBuf;
+
+fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, message: &T) {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("MIRRORD_UPDATE_GOLDEN").is_some() && !file.exists() {
+        fs::write(&file, wire::encode(message).unwrap()).unwrap();
+    }
+    let bytes = fs::read(&file).unwrap_or_else(|error| panic!("{name} has no golden bytes: {error}"));
+    assert_eq!(&wire::decode::<T>(&bytes).unwrap(), message, "{name} reads as something else");
+    assert_eq!(wire::encode(message).unwrap(), bytes, "{name} is written differently");
+    for cut in 0..bytes.len() {
+        assert!(
+            wire::decode::<T>(&bytes[..cut]).is_err(),
+            "{name} reads from {cut} of {} bytes",
+            bytes.len()
+        );
+    }
+}
+
+const VERSION: Version = Version { major: 1, minor: 0 };
+const KEY: LaneKey = LaneKey([7; 16]);
+
+fn path() -> GuestPath {
+    GuestPath::from("/app/config.toml")
+}
+
+fn stat() -> files::FileStat {
+    let time = files::Time { seconds: 1_700_000_000, nanoseconds: 5 };
+    files::FileStat {
+        device: 0x0800_0001,
+        inode: 42,
+        mode: 0o100_644,
+        n_links: 1,
+        uid: 1000,
+        gid: 1001,
+        special: 0,
+        size: 1 << 33,
+        block_size: 4096,
+        n_blocks: 8,
+        accessed: time,
+        modified: time,
+        changed: time,
+        born: Some(time),
+    }
+}
+
+#[test]
+fn lanes_begin_as_they_always_did() {
+    check("lane_control", &LaneOpen::Control(Hello { version: VERSION, owner: "ann@laptop".into() }));
+    let v6 = "[2001:db8::1]:443".parse().unwrap();
+    check(
+        "lane_connect_tcp",
+        &LaneOpen::Connect(KEY, outgoing::ConnectCall { to: outgoing::Destination::Tcp(v6) }),
+    );
+    let unix = outgoing::Destination::Unix(outgoing::UnixName::Path(path()));
+    check("lane_connect_unix", &LaneOpen::Connect(KEY, outgoing::ConnectCall { to: unix }));
+    let bind = "0.0.0.0:0".parse().unwrap();
+    check("lane_datagrams", &LaneOpen::Datagrams(KEY, outgoing::DatagramCall { bind }));
+    check("lane_arrival", &LaneOpen::Arrival(KEY, ArrivalId(9)));
+    check("welcome_settled", &Welcome::Settled(VERSION, KEY));
+    check("welcome_refused", &Welcome::Refused("too old".into()));
+}
+
+#[test]
+fn calls_of_the_agent_keep_their_bytes() {
+    let calls = [
+        ("ping", AgentCall::Ping),
+        ("describe", AgentCall::Describe),
+        (
+            "environment",
+            AgentCall::Environment(env::EnvironmentCall {
+                include: vec!["*".into()],
+                exclude: vec!["X?".into()],
+            }),
+        ),
+        (
+            "open",
+            AgentCall::Fs(files::FsCall::Open {
+                path: path(),
+                flags: 0o2,
+                mode: 0o644,
+                want: files::Want::Handle(4096),
+            }),
+        ),
+        ("stat", AgentCall::Fs(files::FsCall::Stat { path: path(), follow: true })),
+        (
+            "write_at",
+            AgentCall::Fs(files::FsCall::WriteAt {
+                file: RemoteFd(3),
+                offset: 1,
+                bytes: ByteBuf::from("hi"),
+            }),
+        ),
+        ("list", AgentCall::Fs(files::FsCall::List { file: RemoteFd(3), position: 0 })),
+        (
+            "resolve",
+            AgentCall::Dns(dns::DnsCall::Resolve { name: "db.shop".into(), family: dns::Family::Any }),
+        ),
+        ("query", AgentCall::Dns(dns::DnsCall::Query { name: "x".into(), kind: 33, class: 1, search: true })),
+        ("socket", AgentCall::Socket(outgoing::SocketCall { domain: 2, kind: 1, protocol: 6 })),
+        (
+            "subscribe",
+            AgentCall::Subscribe(incoming::SubscribeCall {
+                port: incoming::Port(80),
+                wish: incoming::Wish::Steal,
+                pass: true,
+            }),
+        ),
+        ("return", AgentCall::Return(ArrivalId(4))),
+        ("close", AgentCall::Close(RemoteFd(3))),
+    ];
+    for (name, call) in calls {
+        check(&format!("to_agent_{name}"), &ToAgent { id: RequestId(300), call, descriptor: false });
+    }
+}
+
+#[test]
+fn words_of_the_agent_keep_their_bytes() {
+    let answers = [
+        ("done", Ok(AgentAnswer::Done)),
+        ("fault", Err(Fault::with_words(98, "port 80 is stolen by ben"))),
+        ("stat", Ok(AgentAnswer::Fs(files::FsAnswer::Stat(stat())))),
+        (
+            "opened",
+            Ok(AgentAnswer::Fs(files::FsAnswer::Opened {
+                file: None,
+                stat: stat(),
+                path: path(),
+                contents: Some(ByteBuf::from("key = 1\n")),
+            })),
+        ),
+        (
+            "addresses",
+            Ok(AgentAnswer::Dns(dns::DnsAnswer::Addresses {
+                canonical: Some("db.shop".into()),
+                addresses: vec!["10.0.0.7".parse().unwrap(), "2001:db8::7".parse().unwrap()],
+            })),
+        ),
+        (
+            "target",
+            Ok(AgentAnswer::Target(control::TargetDescription {
+                hostname: "web-1".into(),
+                ..Default::default()
+            })),
+        ),
+    ];
+    for (name, outcome) in answers {
+        check(
+            &format!("from_agent_{name}"),
+            &FromAgent::Answer { id: RequestId(1), outcome, descriptor: false },
+        );
+    }
+    let arrival = incoming::Arrival {
+        id: ArrivalId(1),
+        port: incoming::Port(80),
+        peer: "10.0.0.9:55000".parse().unwrap(),
+        local: "10.0.0.7:80".parse().unwrap(),
+        wish: incoming::Wish::Mirror,
+        descriptor: false,
+    };
+    check("from_agent_arrival", &FromAgent::Arrival(arrival));
+    check(
+        "from_agent_log",
+        &FromAgent::Log(control::LogLine { level: control::Level::Warn, text: "slow".into() }),
+    );
+    check("from_agent_farewell", &FromAgent::Farewell(control::Farewell::TargetGone));
+}
+
+#[test]
+fn the_layers_language_keeps_its_bytes() {
+    let hello = lineage::Hello { version: VERSION, pid: 12, program: "python3".into(), settings: true };
+    check("to_proxy_hello", &ToProxy::Hello(hello));
+    check("to_proxy_open", &ToProxy::Open { path: path(), flags: 0, mode: 0 });
+    check("to_proxy_fs", &ToProxy::Fs(files::FsCall::ReadLink(path())));
+    check("to_proxy_note", &ToProxy::Note(lineage::Note::Warning("x".into())));
+    let to = "10.0.0.7:5432".parse().unwrap();
+    check("to_proxy_judge", &ToProxy::Socket(sockets::SocketQuestion::Judge { datagram: false, to }));
+    check("to_proxy_outcome", &ToProxy::Socket(sockets::SocketQuestion::Outcome(SocketInode(77))));
+    check("from_proxy_welcome", &FromProxy::Welcome(lineage::Welcome { version: VERSION, settings: true }));
+    check("from_proxy_failed", &FromProxy::Failed(Fault::os(2)));
+    let arrived = sockets::SocketAnswer::Arrived { peer: to, local: to, descriptor: true };
+    check("from_proxy_arrived", &FromProxy::Socket(arrived));
+}
