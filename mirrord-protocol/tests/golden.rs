@@ -3,6 +3,8 @@
 //! A new message is a new line here and a new file there: run once with `MIRRORD_UPDATE_GOLDEN=1`, which writes
 //! files that are missing and never touches one that exists.
 
+#![allow(clippy::unwrap_used, reason = "a proof that cannot go on has failed")]
+
 use std::{fmt::Debug, fs, path::PathBuf};
 
 use mirrord_protocol::{
