@@ -1,1 +1,13 @@
 //! The words in which stories are told.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    reason = "a story that cannot be told has failed, and says where"
+)]
+
+pub mod eventually;
+pub mod pod;
+pub mod programs;

@@ -1,0 +1,44 @@
+//! Where the programs of a story are found.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The folder in which cargo has put what it built for this test.
+#[must_use]
+pub fn built() -> PathBuf {
+    let this = env::current_exe().expect("a test knows its own program");
+    let folder = this.parent().expect("it stands in a folder");
+    if folder.ends_with("deps") {
+        folder.parent().expect("deps has a parent").to_owned()
+    } else {
+        folder.to_owned()
+    }
+}
+
+/// The root of the repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package stands in the repository").to_owned()
+}
+
+/// `mirrord`, as built for this run.
+///
+/// # Panics
+/// When it was not built: `cargo xtask test` builds it.
+#[must_use]
+pub fn mirrord() -> PathBuf {
+    let path = env::var_os("MIRRORD_TEST_BINARY").map_or_else(|| built().join("mirrord"), PathBuf::from);
+    assert!(path.exists(), "`{}` is missing: run `cargo xtask test`, or `cargo xtask build`", path.display());
+    path
+}
+
+/// A program of this machine that the pod has, too, so that both runs are of the same file.
+#[must_use]
+pub fn system(name: &str) -> Option<PathBuf> {
+    ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+        .iter()
+        .map(|folder| Path::new(folder).join(name))
+        .find(|it| it.exists())
+}
