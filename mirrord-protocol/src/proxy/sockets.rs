@@ -44,6 +44,10 @@ pub enum SocketQuestion {
     StreamRelay,
     /// Proxied: this socket has just been connected to the relay. Answered with `Connected` or a fault when the far
     /// side has answered, or, if `wait` is false, with `Done` at once.
+    ///
+    /// If `n_plugged` is not 0, a duplicate of the socket rides along (`SCM_RIGHTS`, one descriptor). With it the
+    /// proxy itself pulls the plug: when the far side has answered it gives the socket its send buffer back
+    /// (`send_buffer`, or else automatic tuning by `SO_BUF_LOCK` 0), and closes the duplicate. The layer does nothing.
     Connect {
         /// Which socket.
         inode: SocketInode,
@@ -53,7 +57,8 @@ pub enum SocketQuestion {
         to: SocketAddr,
         /// How many bytes the layer has stuffed into the socket (DESIGN 2, the plug): the relay drops them.
         n_plugged: u32,
-        /// The guest's send buffer before the plug (`SO_SNDBUF`, as set), and whether the guest had set it itself.
+        /// The guest's send buffer before the plug, in the bytes that `setsockopt(SO_SNDBUF)` takes (half of what
+        /// `getsockopt` tells), if the guest had set it itself (`SO_BUF_LOCK` has bit 1); none if it is the kernel's.
         send_buffer: Option<u32>,
         /// Whether to answer only when the outcome is known.
         wait: bool,
