@@ -197,6 +197,21 @@ fn the_layers_language_keeps_its_bytes() {
     check("to_proxy_note", &ToProxy::Note(lineage::Note::Warning("x".into())));
     let to = "10.0.0.7:5432".parse().unwrap();
     check("to_proxy_judge", &ToProxy::Socket(sockets::SocketQuestion::Judge { datagram: false, to }));
+    check(
+        "to_proxy_bound",
+        &ToProxy::Socket(sockets::SocketQuestion::Bound {
+            inode: SocketInode(9),
+            requested: "0.0.0.0:80".parse().unwrap(),
+            bound: "0.0.0.0:40001".parse().unwrap(),
+        }),
+    );
+    check(
+        "to_proxy_datagram_source",
+        &ToProxy::Socket(sockets::SocketQuestion::DatagramSource {
+            inode: SocketInode(9),
+            from: "127.0.0.1:5353".parse().unwrap(),
+        }),
+    );
     check("to_proxy_outcome", &ToProxy::Socket(sockets::SocketQuestion::Outcome(SocketInode(77))));
     check("from_proxy_welcome", &FromProxy::Welcome(lineage::Welcome { version: VERSION, settings: true }));
     check("from_proxy_failed", &FromProxy::Failed(Fault::os(2)));

@@ -102,6 +102,25 @@ pub enum SocketQuestion {
         /// The socket's own address, as the kernel tells it.
         local: SocketAddr,
     },
+    /// A stream socket was bound elsewhere than its guest asked for. From now on its `Addresses` are the requested
+    /// one (as `local`, and as `peer`, which it has not), and a `Listen` of it has asked for that one. Answered with
+    /// `Done`.
+    Bound {
+        /// Which socket.
+        inode: SocketInode,
+        /// The address that the guest asked for.
+        requested: SocketAddr,
+        /// Where it really is.
+        bound: SocketAddr,
+    },
+    /// Proxied: a datagram came to this socket from an address of this machine. Answered with `Addresses`, whose
+    /// `peer` is the destination that the relay stands for, or `Unknown`.
+    DatagramSource {
+        /// Which socket.
+        inode: SocketInode,
+        /// Where the datagram came from.
+        from: SocketAddr,
+    },
 }
 
 /// The first two bytes of the loopback addresses from which the proxy rings at a guest's listener (`127.77.0.0/16`).
