@@ -26,6 +26,14 @@ pub fn plain<'out>(cwd: &[u8], path: &[u8], out: &'out mut [u8]) -> Option<&'out
     Some(&out[..length])
 }
 
+/// Whether a path is already as [`plain`] would make it, so that it need not be copied.
+#[must_use]
+pub fn is_plain(path: &[u8]) -> bool {
+    let Some(rest) = path.strip_prefix(b"/") else { return false };
+    // Every component begins after a slash: `/` alone has none, and an empty one or one of dots is not plain.
+    rest.is_empty() || !rest.split(|byte| *byte == b'/').any(|name| matches!(name, b"" | b"." | b".."))
+}
+
 /// `path` seen from `cwd`, absolute but otherwise as it was said. Returns nothing if `out` is too small.
 pub fn join<'out>(cwd: &[u8], path: &[u8], out: &'out mut [u8]) -> Option<&'out [u8]> {
     let prefix = if path.first() == Some(&b'/') { &b""[..] } else { cwd };
@@ -63,6 +71,17 @@ mod tests {
     fn a_path_that_does_not_fit_is_told_so() {
         assert_eq!(plain(b"/", b"abcdef", &mut [0; 4]), None);
         assert_eq!(join(b"/a", b"bcd", &mut [0; 4]), None);
+    }
+
+    #[test]
+    fn a_plain_path_is_known_to_be_one() {
+        for path in ["/", "/a", "/a/b..c/.d"] {
+            assert!(is_plain(path.as_bytes()), "{path}");
+            check_plain("/", path, path);
+        }
+        for path in ["", "a", "/a/", "//a", "/a//b", "/a/./b", "/..", "/a/.."] {
+            assert!(!is_plain(path.as_bytes()), "{path}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::pattern::PatternSet;
+use super::{kept, pattern::PatternSet};
 use crate::verdict::{Errno, Reason, Verdict};
 
 /// `feature.fs.mode`.
@@ -60,11 +60,113 @@ pub struct Here<'a> {
 
 impl FsRules {
     /// What becomes of a call on a path; `path` is plain ([`crate::path::plain`]) and mapping is already applied.
+    ///
+    /// The user's lists come before ours, what is hidden before what goes there, what goes there before what stays.
     #[must_use]
-    pub fn decide(&self, _path: &[u8], _deed: Deed, _here: &Here<'_>) -> Verdict<()> {
-        match self.mode {
-            FsMode::Local => Verdict::Leave(Reason::Off),
-            _ => Verdict::Refuse(Errno::ENOENT),
+    pub fn decide(&self, path: &[u8], deed: Deed, here: &Here<'_>) -> Verdict<()> {
+        let reads = deed == Deed::Read;
+        if self.mode == FsMode::Local {
+            return Verdict::Leave(Reason::Off);
         }
+        if self.not_found.is_match(path) {
+            return Verdict::Refuse(Errno::ENOENT);
+        }
+        if self.read_write.is_match(path) {
+            return Verdict::Take(());
+        }
+        if self.read_only.is_match(path) {
+            return if reads { Verdict::Take(()) } else { Verdict::Leave(Reason::WritesStayHere) };
+        }
+        if self.local.is_match(path) {
+            return Verdict::Leave(Reason::KeptByUser);
+        }
+        if kept::is_hidden(path, here) {
+            return Verdict::Refuse(Errno::ENOENT);
+        }
+        if reads && kept::is_read_there(path) {
+            return Verdict::Take(());
+        }
+        if kept::stays_here(path, here) {
+            return Verdict::Leave(Reason::KeptByDefault);
+        }
+        match self.mode {
+            FsMode::Write => Verdict::Take(()),
+            FsMode::Read if reads => Verdict::Take(()),
+            FsMode::Read => Verdict::Leave(Reason::WritesStayHere),
+            FsMode::LocalWithOverrides | FsMode::Local => Verdict::Leave(Reason::NotListed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Here<'_> = Here {
+        home: Some(b"/root"),
+        temp_dir: Some(b"/scratch"),
+        start_dir: Some(b"/srv/project"),
+        executable: Some(b"/srv/tool"),
+    };
+
+    fn rules(mode: FsMode) -> FsRules {
+        let set = |pattern: &str| PatternSet::compile(&[pattern]).unwrap();
+        FsRules {
+            mode,
+            read_write: set("^/both"),
+            read_only: set("^/(both|look)"),
+            local: set("^/(look/mine|mine)"),
+            not_found: set(r"\.secret$"),
+            mapping: PatternSet::default(),
+        }
+    }
+
+    fn check(mode: FsMode, path: &str, reading: Verdict<()>, writing: Verdict<()>) {
+        let rules = rules(mode);
+        assert_eq!(rules.decide(path.as_bytes(), Deed::Read, &HERE), reading, "reading {path} in {mode:?}");
+        assert_eq!(rules.decide(path.as_bytes(), Deed::Write, &HERE), writing, "writing {path} in {mode:?}");
+    }
+
+    const TAKE: Verdict<()> = Verdict::Take(());
+    const HIDDEN: Verdict<()> = Verdict::Refuse(Errno::ENOENT);
+    const KEPT: Verdict<()> = Verdict::Leave(Reason::KeptByDefault);
+    const NO_WRITING: Verdict<()> = Verdict::Leave(Reason::WritesStayHere);
+
+    #[test]
+    fn a_path_that_no_list_has_follows_the_mode() {
+        check(FsMode::Write, "/data/x", TAKE, TAKE);
+        check(FsMode::Read, "/data/x", TAKE, NO_WRITING);
+        let unlisted = Verdict::Leave(Reason::NotListed);
+        check(FsMode::LocalWithOverrides, "/data/x", unlisted, unlisted);
+    }
+
+    #[test]
+    fn nothing_goes_there_in_local_mode() {
+        for path in ["/both/x", "/data", "/etc/hosts", "/x.secret"] {
+            let off = Verdict::Leave(Reason::Off);
+            check(FsMode::Local, path, off, off);
+        }
+    }
+
+    #[test]
+    fn the_lists_of_the_user_are_asked_in_their_order() {
+        for mode in [FsMode::LocalWithOverrides, FsMode::Read, FsMode::Write] {
+            check(mode, "/both/x.secret", HIDDEN, HIDDEN);
+            check(mode, "/both/x", TAKE, TAKE);
+            check(mode, "/look/mine", TAKE, NO_WRITING);
+            let mine = Verdict::Leave(Reason::KeptByUser);
+            check(mode, "/mine/.kube", mine, mine);
+            check(mode, "/BOTH/x", TAKE, TAKE);
+        }
+    }
+
+    #[test]
+    fn the_default_lists_come_after_the_users() {
+        check(FsMode::Write, "/root/.kube/config", HIDDEN, HIDDEN);
+        check(FsMode::Read, "/etc/hosts", TAKE, KEPT);
+        check(FsMode::LocalWithOverrides, "/etc/ssl/certs/ca.pem", TAKE, KEPT);
+        check(FsMode::Write, "/etc/passwd", KEPT, KEPT);
+        check(FsMode::Write, "/srv/project/src", KEPT, KEPT);
+        check(FsMode::Write, "/srv/projects", TAKE, TAKE);
     }
 }

@@ -5,6 +5,7 @@ pub mod dns;
 pub mod env;
 pub mod fs;
 pub mod incoming;
+mod kept;
 #[cfg(feature = "compile")]
 pub mod mapping;
 pub mod outgoing;
