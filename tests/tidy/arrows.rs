@@ -16,10 +16,18 @@ const ARROWS: [(&str, &[&str]); 6] = [
 
 /// What a crate's walls keep out.
 const FORBIDDEN: [(&str, &[&str], &str); 4] = [
-    ("mirrord-protocol", &["tokio", "nix", "libc", "rustix"], "the words must be readable wherever they arrive"),
+    (
+        "mirrord-protocol",
+        &["tokio", "nix", "libc", "rustix"],
+        "the words must be readable wherever they arrive",
+    ),
     ("mirrord-core", &["tokio", "nix", "libc", "rustix", "tracing"], "core asks nothing of the world"),
     ("mirrord-config", &["tokio", "nix", "rustix"], "the layer builds it, too"),
-    ("mirrord-layer", &["tokio", "tracing", "nix", "hyper"], "the guest's process gets no runtime, and no second opinion"),
+    (
+        "mirrord-layer",
+        &["tokio", "tracing", "nix", "hyper"],
+        "the guest's process gets no runtime, and no second opinion",
+    ),
 ];
 
 fn dependencies(package: &str) -> Vec<String> {
@@ -73,7 +81,9 @@ fn there_is_one_version() {
             let manifest = fs::read_to_string(repository().join(package).join("Cargo.toml")).unwrap();
             !manifest.contains("version.workspace = true") || !manifest.contains("[lints]\nworkspace = true")
         })
-        .map(|(package, _)| format!("{package}/Cargo.toml does not take version and lints from the workspace"))
+        .map(|(package, _)| {
+            format!("{package}/Cargo.toml does not take version and lints from the workspace")
+        })
         .collect();
     hold("the product has one version, and one set of lints", &broken);
 }

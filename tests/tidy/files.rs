@@ -6,13 +6,15 @@ use crate::{hold, repository, sources, walk};
 fn a_file_begins_with_a_sentence_of_what_it_knows() {
     let is_sentence = |line: &str| {
         line.strip_prefix("//! ").is_some_and(|words| {
-            let starts_well = words.starts_with(|c: char| c.is_uppercase() || "`~/".contains(c) || c.is_numeric());
+            let starts_well =
+                words.starts_with(|c: char| c.is_uppercase() || "`~/".contains(c) || c.is_numeric());
             starts_well && words.len() > 10
         })
     };
     let is_whole = |text: &str| {
         let head: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("//!")).collect();
-        let first: String = head.iter().map_while(|line| (!line.trim().is_empty()).then_some(*line)).collect();
+        let first: String =
+            head.iter().map_while(|line| (!line.trim().is_empty()).then_some(*line)).collect();
         first.trim_end().ends_with(['.', ':', '`'])
     };
     let broken: Vec<String> = sources()
@@ -32,13 +34,17 @@ fn a_file_fits_in_a_head() {
             (n_lines > 500).then(|| format!("{}: {n_lines} lines, of 500", it.path.display()))
         })
         .collect();
-    hold("beyond 500 lines a reader scrolls instead of reading (the norm is 300); tests may move out", &broken);
+    hold(
+        "beyond 500 lines a reader scrolls instead of reading (the norm is 300); tests may move out",
+        &broken,
+    );
 }
 
 #[test]
 fn a_file_has_a_name() {
     const NAMELESS: [&str; 11] = [
-        "util", "utils", "common", "helper", "helpers", "misc", "manager", "types", "handler", "handlers", "base",
+        "util", "utils", "common", "helper", "helpers", "misc", "manager", "types", "handler", "handlers",
+        "base",
     ];
     let broken: Vec<String> = sources()
         .iter()

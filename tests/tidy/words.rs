@@ -16,7 +16,9 @@ fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
 fn others_that_say(word: &str, except: &[&str]) -> Vec<String> {
     sources()
         .iter()
-        .filter(|it| PRODUCT.iter().any(|package| it.is_in(package)) && !except.iter().any(|path| it.is_in(path)))
+        .filter(|it| {
+            PRODUCT.iter().any(|package| it.is_in(package)) && !except.iter().any(|path| it.is_in(path))
+        })
         .flat_map(|it| {
             code(it)
                 .filter(|(_, line)| line.contains(word))

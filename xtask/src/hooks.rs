@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::workspace;
+use crate::ground::workspace;
 
 const HEAD: &str = "# The census of hooked calls
 
@@ -61,8 +61,14 @@ fn page() -> Result<String, String> {
         for hook in rows {
             let proofs = told.iter().filter(|(_, text)| has_word(text, &hook.symbol));
             let names: Vec<&str> = proofs.map(|(name, _)| name.as_str()).take(3).collect();
-            let _ =
-                writeln!(page, "| `{}` | `{}` | {} | {} |", hook.symbol, hook.body, hook.rule, names.join(", "));
+            let _ = writeln!(
+                page,
+                "| `{}` | `{}` | {} | {} |",
+                hook.symbol,
+                hook.body,
+                hook.rule,
+                names.join(", ")
+            );
         }
     }
     Ok(page)
@@ -70,8 +76,10 @@ fn page() -> Result<String, String> {
 
 /// The rows of a file: `fn NAME(...) -> ... = BODY, "RULE";`.
 fn parse(text: &str, family: &str) -> Vec<Hook> {
-    let code: String =
-        text.lines().map(|line| line.split("//").next().unwrap_or_default()).fold(String::new(), |all, line| all + line + "\n");
+    let code: String = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .fold(String::new(), |all, line| all + line + "\n");
     let Some((_, rows)) = code.split_once("rows! {") else { return Vec::new() };
     rows.split(';')
         .filter_map(|row| {
@@ -116,7 +124,6 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 
 fn has_word(text: &str, word: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(word).any(|(at, _)| {
-        !text[..at].ends_with(is_word) && !text[at + word.len()..].starts_with(is_word)
-    })
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(is_word) && !text[at + word.len()..].starts_with(is_word))
 }

@@ -1,14 +1,29 @@
 //! The one door: everything that can be done here, by one command.
 
+mod bench;
 mod build;
+mod demo;
+mod ground;
+mod hooks;
+mod lint;
+mod needs;
+mod schema;
+mod test;
 
 use std::{env, process::ExitCode};
 
 /// A deed: its name, what it does in a line, and the function that does it.
 type Deed = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
 
-const DEEDS: &[Deed] =
-    &[("build [--release]", "layer, agent and command; with --release, the one file", build::run)];
+const DEEDS: &[Deed] = &[
+    ("demo", "a pretend pod, and programs of this machine as if they were in it", demo::demo),
+    ("build [--release]", "layer, agent and command; with --release, the one file", build::run),
+    ("test [FLOOR]", "prove it: floors 0 to 5, or one of them", test::test),
+    ("lint", "format and clippy, with warnings as errors", lint::lint),
+    ("bench [--quick]", "what it costs, as ratios to a direct run inside the target", bench::bench),
+    ("hooks", "count the hooked calls again, into docs/hooks.md", hooks::run),
+    ("schema", "write the editors' schema of the configuration again", schema::schema),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -16,7 +31,7 @@ fn main() -> ExitCode {
     let is_wanted = |usage: &str| usage.split(' ').next() == Some(wanted);
     let Some((.., deed)) = DEEDS.iter().find(|(usage, ..)| is_wanted(usage)) else {
         for (usage, what, _) in DEEDS {
-            say(&format!("cargo xtask {usage:<20} {what}"));
+            show(&format!("cargo xtask {usage:<20} {what}\n"));
         }
         return if wanted.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) };
     };
@@ -33,4 +48,10 @@ fn main() -> ExitCode {
 #[expect(clippy::print_stderr, reason = "xtask speaks here alone")]
 fn say(words: &str) {
     eprintln!("{words}");
+}
+
+/// Gives the developer data.
+#[expect(clippy::print_stdout, reason = "xtask speaks here alone")]
+fn show(data: &str) {
+    print!("{data}");
 }
