@@ -1,8 +1,26 @@
 //! Drives the session: layers on one side, one agent on the other.
+//!
+//! In reading order: how it begins ([`start`], [`detach`], [`run`], [`spawn`]) and ends ([`watch`]); the far side
+//! ([`agent`], [`lane`], [`rights`]); the near side ([`layers`], [`settings`], [`session`]); and the answers:
+//! [`files`], [`incoming`] ([`doorbell`], [`alive`]), [`names`], and the bytes of streams ([`relay`]).
 
+mod agent;
+mod alive;
+mod detach;
+mod doorbell;
+mod files;
+mod incoming;
+mod lane;
+mod layers;
+mod log;
+mod names;
+mod relay;
+mod rights;
+mod run;
+mod session;
+mod settings;
+mod spawn;
 pub(crate) mod start;
+mod watch;
 
-/// The life of a proxy: takes its order from standard input, detaches, serves until the session ends.
-pub(crate) fn run() -> std::process::ExitCode {
-    std::process::ExitCode::FAILURE
-}
+pub(crate) use run::run;

@@ -1,0 +1,62 @@
+//! Rings at a guest's listener: a connection from an address by which the guest's layer knows us.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use tokio::net::{TcpSocket, TcpStream};
+
+/// A connection that is about to be made: its address here is known before anybody can accept it.
+#[derive(Debug)]
+pub(crate) struct Doorbell {
+    socket: TcpSocket,
+    /// Our end.
+    pub(crate) from: SocketAddr,
+    to: SocketAddr,
+}
+
+impl Doorbell {
+    /// A socket at the right address for a listener.
+    pub(crate) fn new(ours: Ipv4Addr, to: SocketAddr) -> io::Result<Self> {
+        let (socket, from) = match to {
+            SocketAddr::V4(_) => (TcpSocket::new_v4()?, IpAddr::V4(ours)),
+            SocketAddr::V6(_) => (TcpSocket::new_v6()?, IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        };
+        socket.bind(SocketAddr::new(from, 0))?;
+        let from = socket.local_addr()?;
+        Ok(Self { socket, from, to })
+    }
+
+    /// Rings.
+    pub(crate) async fn ring(self) -> io::Result<TcpStream> {
+        let stream = self.socket.connect(self.to).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+/// Where a listener that stands at `bound` can be reached, the likeliest first.
+pub(crate) fn places(bound: SocketAddr) -> Vec<SocketAddr> {
+    let at = |ip: IpAddr| SocketAddr::new(ip, bound.port());
+    let (v4, v6) = (at(Ipv4Addr::LOCALHOST.into()), at(Ipv6Addr::LOCALHOST.into()));
+    match bound.ip().to_canonical() {
+        IpAddr::V4(ip) if ip.is_unspecified() => vec![v4],
+        // Most listeners of this kind take IPv4, too, and from there we are known at once.
+        IpAddr::V6(ip) if ip.is_unspecified() => vec![v4, v6],
+        ip => vec![at(ip)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_reached_by_loopback() {
+        let places = |bound: &str| places(bound.parse().unwrap());
+        assert_eq!(places("0.0.0.0:80"), ["127.0.0.1:80".parse().unwrap()]);
+        assert_eq!(places("[::]:80"), ["127.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap()]);
+        assert_eq!(places("10.1.2.3:80"), ["10.1.2.3:80".parse().unwrap()]);
+    }
+}

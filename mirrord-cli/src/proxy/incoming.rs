@@ -1,0 +1,298 @@
+//! Traffic for the guest: its listeners, and whose connection waits at which of them.
+
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, SocketAddr},
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use mirrord_core::{
+    addr,
+    proxy::{
+        listeners::{Effect, Listener, Listeners},
+        records::Records,
+    },
+    rules::incoming::{IncomingRules, Subscription},
+    verdict::Verdict,
+};
+use mirrord_protocol::{
+    agent::{
+        AgentCall, LaneOpen,
+        incoming::{Arrival, SubscribeCall, Wish},
+    },
+    frame::FrameReader,
+    id::SocketInode,
+    proxy::sockets::SocketAnswer,
+};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    sync::{Mutex as AsyncMutex, oneshot},
+};
+
+use super::{
+    agent::Agent,
+    alive,
+    doorbell::{self, Doorbell},
+    lane,
+    relay::{Relays, Ways},
+    settings::Settings,
+};
+
+/// For how many connections it is remembered whose they are.
+const N_REMEMBERED: usize = 16 << 10;
+
+/// How long a listener may leave the bell unanswered before the target gets the connection back.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Incoming traffic.
+pub(crate) struct Incoming {
+    agent: Agent,
+    relays: Relays,
+    settings: Arc<Settings>,
+    rules: IncomingRules,
+    pass: bool,
+    doorbell: Ipv4Addr,
+    /// Held while the agent is asked, so that what it hears is in the order of what happened.
+    settling: AsyncMutex<()>,
+    listeners: Mutex<Listeners>,
+    ringing: Mutex<HashMap<SocketAddr, Ringing>>,
+    stolen: Mutex<Records<SocketAddr, SocketAddr>>,
+    accepted: Mutex<Records<SocketInode, (SocketAddr, SocketAddr)>>,
+}
+
+/// A connection that waits for the guest to accept it.
+struct Ringing {
+    arrival: Arrival,
+    connection: Option<OwnedFd>,
+    accepted_tx: oneshot::Sender<()>,
+}
+
+/// How an attempt to deliver ended.
+enum Delivery {
+    /// The guest has it.
+    Done,
+    /// Nobody is there.
+    Refused(Option<OwnedFd>),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Incoming {
+    /// Nothing listens yet.
+    pub(crate) fn new(
+        agent: Agent,
+        relays: Relays,
+        settings: Arc<Settings>,
+        rules: IncomingRules,
+        pass: bool,
+        doorbell: Ipv4Addr,
+    ) -> Self {
+        Self {
+            agent,
+            relays,
+            settings,
+            rules,
+            pass,
+            doorbell,
+            settling: AsyncMutex::default(),
+            listeners: Mutex::default(),
+            ringing: Mutex::default(),
+            stolen: Mutex::new(Records::new(N_REMEMBERED)),
+            accepted: Mutex::new(Records::new(N_REMEMBERED)),
+        }
+    }
+
+    /// The guest listens.
+    pub(crate) async fn listen(&self, listener: Listener) -> SocketAnswer {
+        let subscription = match self.rules.decide(listener.requested) {
+            Verdict::Take(subscription) => Some(subscription),
+            verdict => {
+                tracing::debug!(?listener, ?verdict, "listener stays the developer's own");
+                None
+            }
+        };
+        lock(&self.listeners).handle_listen(listener, subscription);
+        self.settle().await;
+        SocketAnswer::Listening { subscribed: lock(&self.listeners).is_subscribed(listener.inode) }
+    }
+
+    /// The guest has accepted a connection of ours. What rides along replaces it.
+    pub(crate) fn accepted(&self, inode: SocketInode, from: SocketAddr) -> (SocketAnswer, Option<OwnedFd>) {
+        let Some(ringing) = lock(&self.ringing).remove(&addr::plain(from)) else {
+            return (SocketAnswer::Unknown, None);
+        };
+        let Ringing { arrival: Arrival { peer, local, .. }, connection, accepted_tx } = ringing;
+        let descriptor = connection.is_some();
+        if descriptor {
+            lock(&self.stolen).record(addr::plain(peer), local);
+        } else {
+            lock(&self.accepted).record(inode, (local, peer));
+        }
+        drop(accepted_tx.send(()));
+        (SocketAnswer::Arrived { peer, local, descriptor }, connection)
+    }
+
+    /// The addresses of an accepted socket that is relayed.
+    pub(crate) fn addresses(&self, inode: SocketInode) -> Option<SocketAnswer> {
+        let accepted = lock(&self.accepted);
+        accepted.get(inode).map(|&(local, peer)| SocketAnswer::Addresses { local, peer })
+    }
+
+    /// The address that the peer of a passed connection asked for.
+    pub(crate) fn stolen_addresses(&self, peer: SocketAddr) -> SocketAnswer {
+        match lock(&self.stolen).get(addr::plain(peer)) {
+            Some(&local) => SocketAnswer::Addresses { local, peer },
+            None => SocketAnswer::Unknown,
+        }
+    }
+
+    /// Looks which listeners are still there, and gives the ports of the others back.
+    pub(crate) async fn check(&self) {
+        if lock(&self.listeners).is_empty() {
+            return;
+        }
+        match alive::listening() {
+            Ok(alive) => lock(&self.listeners).handle_alive(|inode| alive.contains(&inode)),
+            Err(error) => return tracing::warn!(%error, "cannot list the sockets that listen"),
+        }
+        self.settle().await;
+    }
+
+    /// Does what the listeners want done.
+    async fn settle(&self) {
+        let _settling = self.settling.lock().await;
+        loop {
+            let effect = lock(&self.listeners).poll_effect();
+            match effect {
+                Some(Effect::Subscribe(subscription)) => self.subscribe(subscription).await,
+                Some(Effect::Unsubscribe(port)) => {
+                    let outcome = self.agent.call(AgentCall::Unsubscribe(port), None).await;
+                    tracing::info!(port = port.0, failed = ?outcome.err(), "gave a port back");
+                }
+                None => break,
+            }
+        }
+        let listeners = lock(&self.listeners);
+        if let Err(error) = self.settings.ports().show(listeners.iter().map(|listener| listener.bound)) {
+            tracing::error!(%error, "cannot write the page of ports");
+        }
+    }
+
+    async fn subscribe(&self, Subscription { wish, port }: Subscription) {
+        let pass = self.pass && wish == Wish::Steal;
+        let outcome = self.agent.call(AgentCall::Subscribe(SubscribeCall { port, wish, pass }), None).await;
+        match &outcome {
+            Ok(_) => tracing::info!(port = port.0, ?wish, "subscribed a port"),
+            Err(fault) => tracing::warn!(port = port.0, ?wish, %fault, "cannot subscribe a port"),
+        }
+        lock(&self.listeners).finish_subscribe(port, outcome.is_ok());
+    }
+
+    /// A connection has arrived: to the guest with it, or back.
+    pub(crate) async fn deliver(self: Arc<Self>, arrival: Arrival, mut connection: Option<OwnedFd>) {
+        // Each attempt that is refused may remove the listener that refused it; the next one may take it.
+        let mut refused = None;
+        loop {
+            let listener = lock(&self.listeners).route(arrival.port, arrival.local);
+            let Some(listener) = listener.filter(|listener| refused != Some(listener.inode)) else { break };
+            match self.try_at(listener, arrival, connection).await {
+                Delivery::Done => return,
+                Delivery::Refused(returned) => connection = returned,
+            }
+            refused = Some(listener.inode);
+            self.check().await;
+        }
+        tracing::debug!(?arrival, "nobody takes a connection; the target gets it");
+        drop(self.agent.call(AgentCall::Return(arrival.id), connection).await);
+    }
+
+    async fn try_at(
+        self: &Arc<Self>,
+        listener: Listener,
+        arrival: Arrival,
+        mut connection: Option<OwnedFd>,
+    ) -> Delivery {
+        for place in doorbell::places(listener.bound) {
+            let doorbell = match Doorbell::new(self.doorbell, place) {
+                Ok(doorbell) => doorbell,
+                Err(error) => {
+                    tracing::warn!(%error, %place, "cannot ring");
+                    continue;
+                }
+            };
+            let from = doorbell.from;
+            let (accepted_tx, accepted_rx) = oneshot::channel();
+            lock(&self.ringing).insert(from, Ringing { arrival, connection, accepted_tx });
+            let rung = tokio::time::timeout(PATIENCE, doorbell.ring()).await;
+            if let Ok(Ok(stream)) = rung {
+                return self.wait(from, stream, arrival, accepted_rx).await;
+            }
+            let ringing = lock(&self.ringing).remove(&from);
+            let Some(ringing) = ringing else { return Delivery::Done };
+            connection = ringing.connection;
+        }
+        Delivery::Refused(connection)
+    }
+
+    async fn wait(
+        self: &Arc<Self>,
+        from: SocketAddr,
+        stream: TcpStream,
+        arrival: Arrival,
+        accepted_rx: oneshot::Receiver<()>,
+    ) -> Delivery {
+        tokio::select! {
+            biased;
+            accepted = accepted_rx => {
+                if accepted.is_ok() && !arrival.descriptor {
+                    self.relay(stream, arrival);
+                }
+                Delivery::Done
+            }
+            // Nobody speaks before he has accepted: this is the end of the listener, or of the one who took it.
+            _ = stream.readable() => match lock(&self.ringing).remove(&from) {
+                Some(ringing) => Delivery::Refused(ringing.connection),
+                None if arrival.descriptor => Delivery::Done,
+                None => {
+                    self.relay(stream, arrival);
+                    Delivery::Done
+                }
+            }
+        }
+    }
+
+    fn relay(&self, stream: TcpStream, arrival: Arrival) {
+        let (agent, relays) = (self.agent.clone(), self.relays.clone());
+        let Ok(stream) = stream.into_std() else { return };
+        self.relays.spawn(async move {
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
+            let opened = match agent.open_lane(|key| LaneOpen::Arrival(key, arrival.id)) {
+                Ok(lane) => open(lane).await,
+                Err(fault) => Err(fault),
+            };
+            match opened {
+                Ok((lane, reader)) => {
+                    let ways = if arrival.wish == Wish::Mirror { Ways::Inward } else { Ways::Both };
+                    relays.tcp(stream, lane, &reader.into_rest(), ways).await;
+                }
+                Err(fault) => {
+                    tracing::warn!(?arrival, %fault, "an accepted connection is gone");
+                    super::relay::reset(stream).await;
+                }
+            }
+        });
+    }
+}
+
+async fn open(
+    lane: std::os::unix::net::UnixStream,
+) -> Result<(UnixStream, FrameReader), mirrord_protocol::fault::Fault> {
+    let mut lane = UnixStream::from_std(lane)?;
+    let mut reader = FrameReader::default();
+    lane::read_answer::<()>(&mut lane, &mut reader).await?;
+    Ok((lane, reader))
+}

@@ -1,0 +1,79 @@
+//! Lanes to the agent: a connection each, opened by passing its far end.
+
+use std::{
+    io::{self, IoSlice},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream as StdStream,
+    },
+};
+
+use bytes::Bytes;
+use mirrord_protocol::{
+    agent::LaneOpen,
+    fault::Fault,
+    frame::{FrameReader, encode_frame},
+    wire,
+};
+use serde::de::DeserializeOwned;
+use tokio::{io::AsyncReadExt, net::UnixStream};
+
+use super::rights;
+
+/// The socket that lanes travel through: the agent's descriptor 3 is its other end.
+#[derive(Debug)]
+pub(crate) struct Lanes(OwnedFd);
+
+impl Lanes {
+    /// A pair: ours, and the agent's.
+    pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        Ok((Self(ours), theirs))
+    }
+
+    /// Opens a lane and sends its first frame. Nothing waits: the far end is read when the agent comes to it.
+    pub(crate) fn open(&self, first: &LaneOpen) -> io::Result<StdStream> {
+        let (ours, theirs) = StdStream::pair()?;
+        rights::send(&self.0, &[IoSlice::new(&[0])], Some(theirs.as_fd()))?;
+        let frame = encode_frame(first).map_err(io::Error::other)?;
+        let n_sent = rights::send(&ours, &[IoSlice::new(&frame)], None)?;
+        if n_sent != frame.len() {
+            return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
+        }
+        ours.set_nonblocking(true)?;
+        Ok(ours)
+    }
+
+    /// No more lanes: the agent sees the end.
+    pub(crate) fn close(&self) {
+        drop(rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both));
+    }
+}
+
+/// Reads one frame from a lane. What follows it stays in `reader`.
+pub(crate) async fn read_frame(stream: &mut UnixStream, reader: &mut FrameReader) -> io::Result<Bytes> {
+    loop {
+        let frame = reader.next_frame().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        if let Some(frame) = frame {
+            return Ok(frame);
+        }
+        if stream.read_buf(reader.buffer()).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+/// Reads the answer that a lane begins with; a lane that ends without one has lost its agent.
+pub(crate) async fn read_answer<T: DeserializeOwned>(
+    stream: &mut UnixStream,
+    reader: &mut FrameReader,
+) -> Result<T, Fault> {
+    let frame = match read_frame(stream, reader).await {
+        Ok(frame) => frame,
+        Err(error) => return Err(Fault::with_words(libc::ENETDOWN, error.to_string())),
+    };
+    wire::decode::<Result<T, Fault>>(&frame)
+        .unwrap_or_else(|error| Err(Fault::with_words(libc::EPROTO, error.to_string())))
+}

@@ -1,0 +1,275 @@
+//! Carries bytes between a socket here and a lane, and every end of them as what it was.
+//!
+//! Relays have a thread of their own, so that a large transfer never delays a question. Buffers are borrowed only
+//! while there are bytes: a connection that says nothing costs next to nothing.
+
+use std::{
+    io,
+    os::fd::AsFd,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use mirrord_protocol::chunk::{Chunk, HEADER, MAX_CHUNK};
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UnixStream, tcp, unix},
+    runtime::Handle,
+};
+
+/// How many unused buffers are kept.
+const SPARE_BUFFERS: usize = 16;
+
+/// How long a reset waits for the bytes before it to reach their reader.
+const LAST_BYTES: Duration = Duration::from_secs(2);
+
+/// The thread on which relays run. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Relays {
+    handle: Handle,
+    buffers: Arc<Buffers>,
+}
+
+/// Which ways the bytes of a stream go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ways {
+    /// There and back.
+    Both,
+    /// Only from there; what is said here is dropped.
+    Inward,
+}
+
+/// Why a stream ended before both sides had finished.
+enum Broken {
+    /// The socket here broke, or the lane cannot be written any more: the far side is told by the lane's end.
+    Here,
+    /// The far side broke.
+    There,
+}
+
+impl Relays {
+    /// Starts the thread.
+    pub(crate) fn start() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        thread::Builder::new()
+            .name("relays".into())
+            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+        Ok(Self { handle, buffers: Arc::default() })
+    }
+
+    /// Runs something on that thread.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(task);
+    }
+
+    /// Relays until both sides have finished or one is broken. `first` are bytes of the lane that were read already.
+    pub(crate) async fn tcp(&self, mut here: TcpStream, mut lane: UnixStream, first: &[u8], ways: Ways) {
+        let (mut here_read, mut here_write) = here.split();
+        let (lane_read, mut lane_write) = lane.split();
+        let inward = async {
+            self.inward(&lane_read, &mut here_write, first).await?;
+            // A peer that is gone already is told by its own end.
+            drop(here_write.shutdown().await);
+            Ok(())
+        };
+        let outward = async {
+            match ways {
+                Ways::Both => self.outward(&mut here_read, &mut lane_write).await,
+                Ways::Inward => self.swallow(&mut here_read).await,
+            }
+        };
+        if let Err(Broken::There) = tokio::try_join!(inward, outward).map(drop) {
+            reset(here).await;
+        }
+    }
+
+    /// The same for a unix socket, which knows no reset: it is closed.
+    pub(crate) async fn unix(&self, mut here: UnixStream, mut lane: UnixStream, first: &[u8]) {
+        let (mut here_read, mut here_write) = here.split();
+        let (lane_read, mut lane_write) = lane.split();
+        let inward = async {
+            self.inward(&lane_read, &mut here_write, first).await?;
+            drop(here_write.shutdown().await);
+            Ok(())
+        };
+        let outward = self.outward(&mut here_read, &mut lane_write);
+        drop(tokio::try_join!(inward, outward));
+    }
+
+    async fn outward(
+        &self,
+        here: &mut (impl TryRead + AsyncReadExt + Unpin),
+        lane: &mut unix::WriteHalf<'_>,
+    ) -> Result<(), Broken> {
+        loop {
+            here.wait().await.map_err(|_| Broken::Here)?;
+            let mut buffer = self.buffers.take();
+            loop {
+                let chunk = match here.try_take(&mut buffer[HEADER..HEADER + MAX_CHUNK]) {
+                    Ok(0) => Chunk::Finished,
+                    Ok(n_read) => Chunk::Data(n_read),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => Chunk::Broken(error.raw_os_error().unwrap_or(libc::ECONNRESET)),
+                };
+                buffer[..HEADER].copy_from_slice(&chunk.encode());
+                let length = HEADER + if let Chunk::Data(n_read) = chunk { n_read } else { 0 };
+                lane.write_all(&buffer[..length]).await.map_err(|_| Broken::There)?;
+                match chunk {
+                    // Less than there was room for: most likely there is no more, and asking costs a call.
+                    Chunk::Data(n_read) if n_read < MAX_CHUNK => break,
+                    Chunk::Data(_) => {}
+                    Chunk::Finished => return Ok(self.buffers.give_back(buffer)),
+                    Chunk::Broken(_) => return Err(Broken::Here),
+                }
+            }
+            self.buffers.give_back(buffer);
+        }
+    }
+
+    async fn inward(
+        &self,
+        lane: &unix::ReadHalf<'_>,
+        here: &mut (impl AsyncWrite + Unpin),
+        first: &[u8],
+    ) -> Result<(), Broken> {
+        let mut parser = ChunkParser::default();
+        if parser.pass_on(first, here).await? {
+            return Ok(());
+        }
+        loop {
+            lane.readable().await.map_err(|_| Broken::There)?;
+            let mut buffer = self.buffers.take();
+            loop {
+                match lane.try_read(&mut buffer) {
+                    // An end that nobody announced.
+                    Ok(0) => return Err(Broken::There),
+                    Ok(n_read) => {
+                        if parser.pass_on(&buffer[..n_read], here).await? {
+                            return Ok(self.buffers.give_back(buffer));
+                        }
+                        if n_read < buffer.len() {
+                            break;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(_) => return Err(Broken::There),
+                }
+            }
+            self.buffers.give_back(buffer);
+        }
+    }
+
+    async fn swallow(&self, here: &mut tcp::ReadHalf<'_>) -> Result<(), Broken> {
+        loop {
+            here.wait().await.map_err(|_| Broken::Here)?;
+            let mut buffer = self.buffers.take();
+            let taken = here.try_take(&mut buffer);
+            self.buffers.give_back(buffer);
+            match taken {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(Broken::Here),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Where in the chunks of a lane we are.
+#[derive(Default)]
+struct ChunkParser {
+    header: [u8; HEADER],
+    n_header: usize,
+    n_left: usize,
+}
+
+impl ChunkParser {
+    /// Passes on what of these bytes is data; tells whether the other side has finished.
+    async fn pass_on(
+        &mut self,
+        mut bytes: &[u8],
+        here: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<bool, Broken> {
+        while !bytes.is_empty() {
+            if self.n_left > 0 {
+                let (data, rest) = bytes.split_at(self.n_left.min(bytes.len()));
+                here.write_all(data).await.map_err(|_| Broken::Here)?;
+                self.n_left -= data.len();
+                bytes = rest;
+                continue;
+            }
+            self.header[self.n_header] = bytes[0];
+            self.n_header += 1;
+            bytes = &bytes[1..];
+            if self.n_header == HEADER {
+                self.n_header = 0;
+                match Chunk::parse(self.header) {
+                    Ok(Chunk::Data(length)) => self.n_left = length,
+                    Ok(Chunk::Finished) => return Ok(true),
+                    Ok(Chunk::Broken(_)) | Err(_) => return Err(Broken::There),
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A side from which bytes are taken without a wait.
+trait TryRead {
+    async fn wait(&self) -> io::Result<()>;
+    fn try_take(&self, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+macro_rules! try_read {
+    ($half:ty) => {
+        impl TryRead for $half {
+            async fn wait(&self) -> io::Result<()> {
+                self.readable().await
+            }
+
+            fn try_take(&self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.try_read(buffer)
+            }
+        }
+    };
+}
+
+try_read!(tcp::ReadHalf<'_>);
+try_read!(unix::ReadHalf<'_>);
+
+/// Closes a connection so that its peer sees it broken, after the bytes that came before have been taken.
+pub(crate) async fn reset(stream: TcpStream) {
+    let since = Instant::now();
+    while n_unacknowledged(&stream) > 0 && since.elapsed() < LAST_BYTES {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)));
+}
+
+/// How many sent bytes the peer's kernel has not acknowledged.
+fn n_unacknowledged(stream: impl AsFd) -> libc::c_int {
+    use std::os::fd::AsRawFd;
+    let mut n_queued: libc::c_int = 0;
+    // SAFETY: the kernel writes one int to where the pointer points.
+    let result = unsafe { libc::ioctl(stream.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut n_queued) };
+    if result == 0 { n_queued } else { 0 }
+}
+
+/// Buffers that are in nobody's use.
+#[derive(Debug, Default)]
+struct Buffers(Mutex<Vec<Box<[u8]>>>);
+
+impl Buffers {
+    fn take(&self) -> Box<[u8]> {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| vec![0; 2 * (HEADER + MAX_CHUNK)].into_boxed_slice())
+    }
+
+    fn give_back(&self, buffer: Box<[u8]>) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARE_BUFFERS {
+            spare.push(buffer);
+        }
+    }
+}

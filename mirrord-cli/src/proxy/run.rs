@@ -1,0 +1,270 @@
+//! The life of a proxy: order in, agent started, session served, everything undone.
+
+use std::{
+    io::{self, Read, Write},
+    os::unix::net::UnixStream,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use mirrord_config::handoff::{DataPath, Facts, Handoff};
+use mirrord_core::{addr, rules::mapping::Mapping};
+use mirrord_protocol::{
+    agent::{
+        AgentAnswer, AgentCall,
+        control::{Farewell, TargetDescription},
+        env::Environment,
+    },
+    fault::Fault,
+    frame::{FrameReader, encode_frame},
+    wire,
+};
+use tokio::sync::mpsc;
+
+use super::{
+    agent::{Agent, Event},
+    detach::{self, Part},
+    files::{Files, nonsense},
+    incoming::Incoming,
+    lane::Lanes,
+    layers::{self, Layers},
+    log,
+    names::Names,
+    relay::Relays,
+    session::Session,
+    settings::Settings,
+    spawn::AgentProcess,
+    start::{Failure, Order, Place, Ready, Report},
+    watch::Watch,
+};
+
+/// How long an agent may take to find its target and say so.
+const AGENT_TIME: Duration = Duration::from_secs(30);
+
+/// How often listeners are looked for.
+const CHECK_TIME: Duration = Duration::from_millis(500);
+
+/// The life of a proxy: takes its order from standard input, detaches, serves until the session ends.
+pub(crate) fn run() -> ExitCode {
+    let mut command = match detach::detach() {
+        Ok(Part::Starter) => return ExitCode::SUCCESS,
+        Ok(Part::Proxy(command)) => command,
+        // The command reads its end of the socket and sees ours closed.
+        Err(_) => return ExitCode::FAILURE,
+    };
+    let Ok(order) = read_order(&mut command) else { return ExitCode::FAILURE };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report_failure(&mut command, failure("cannot start the proxy", &error.into())),
+    };
+    match runtime.block_on(serve(order, &mut command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => report_failure(&mut command, failure),
+    }
+}
+
+fn read_order(command: &mut UnixStream) -> io::Result<Order> {
+    let mut reader = FrameReader::default();
+    let mut piece = [0; 4096];
+    loop {
+        if let Some(frame) = reader.next_frame().map_err(io::Error::other)? {
+            return wire::decode(&frame).map_err(io::Error::other);
+        }
+        match command.read(&mut piece)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n_read => reader.feed(&piece[..n_read]),
+        }
+    }
+}
+
+fn report(command: &mut UnixStream, report: &Report) -> io::Result<()> {
+    command.write_all(&encode_frame(report).map_err(io::Error::other)?)
+}
+
+fn report_failure(command: &mut UnixStream, failure: Failure) -> ExitCode {
+    tracing::error!(?failure, "session failed");
+    // If nobody reads it, nobody wants to know.
+    drop(report(command, &Report::Failed(failure)));
+    ExitCode::FAILURE
+}
+
+fn failure(what: &str, fault: &Fault) -> Failure {
+    Failure { what: what.to_owned(), causes: vec![fault.to_string()], hint: None }
+}
+
+/// Everything from the order to the end.
+async fn serve(order: Order, command: &mut UnixStream) -> Result<(), Failure> {
+    let log_file = order.log.as_ref().map(|file| order.start_dir.join(file));
+    if let Err(error) = log::start(log_file.as_deref(), &order.log_level) {
+        let words = format!("proxy keeps no log: {error}");
+        drop(report(command, &Report::Warning(words)));
+    }
+    let cannot_start = |error: io::Error| failure("cannot start the proxy", &error.into());
+    let watch = Watch::new(
+        order.guest_pid,
+        Duration::from_secs(order.start_idle_timeout),
+        Duration::from_secs(order.idle_timeout),
+    )
+    .map_err(cannot_start)?;
+    let (lanes, far_end) = Lanes::pair().map_err(cannot_start)?;
+    let process = AgentProcess::start(&order, far_end).map_err(|error| {
+        failure(&format!("cannot run the agent `{}`", order.agent.display()), &error.into())
+    })?;
+    let greeted = tokio::time::timeout(AGENT_TIME, Agent::greet(lanes, order.owner.clone())).await;
+    let (agent, mut events) = match greeted.unwrap_or_else(|_| Err(Fault::os(libc::ETIMEDOUT))) {
+        Ok(greeted) => greeted,
+        Err(fault) => return Err(agent_failure(&order, &fault, None, process).await),
+    };
+    let prepared = prepare(&order, &agent, watch).await;
+    let (ready, layers, listener) = match prepared {
+        Ok(prepared) => prepared,
+        Err(fault) => {
+            let farewell = last_words(&mut events);
+            drop((agent, events));
+            return Err(agent_failure(&order, &fault, farewell, process).await);
+        }
+    };
+    tracing::info!(session = %order.session_id, "session stands");
+    drop(report(command, &Report::Ready(ready)));
+    drop(command.shutdown(std::net::Shutdown::Both));
+    let serving = tokio::spawn(layers.clone().serve(listener));
+    let end = tokio::select! {
+        end = layers.watch.end() => end,
+        end = drive(&layers.session.incoming, events) => end,
+    };
+    tracing::info!(?end, "session ends");
+    serving.abort();
+    agent.part();
+    process.leave().await;
+    Ok(())
+}
+
+/// Asks what must be known of the target, and makes ready for layers.
+async fn prepare(
+    order: &Order,
+    agent: &Agent,
+    watch: Watch,
+) -> Result<(Ready, Arc<Layers>, tokio_seqpacket::UnixSeqpacketListener), Fault> {
+    let target = describe(agent).await?;
+    let environment = fetch_environment(order, agent).await?;
+    let files = Files::new(agent.clone(), order.data_path);
+    let path_prefix = files.path_prefix().await?;
+    let facts = Facts {
+        data_path: order.data_path,
+        has_target: order.place != Place::Here,
+        hostname: target.hostname.clone(),
+        netns_cookie: target.netns_cookie,
+        path_prefix,
+        start_dir: order.start_dir.as_os_str().as_encoded_bytes().to_vec(),
+        debugger_ports: order.debugger_ports.clone(),
+    };
+    let settings = Arc::new(Settings::new(&Handoff { rules: order.rules.clone(), facts })?);
+    let relays = Relays::start()?;
+    let incoming = Arc::new(Incoming::new(
+        agent.clone(),
+        relays,
+        settings.clone(),
+        order.rules.incoming.clone(),
+        order.data_path == DataPath::Passed,
+        addr::doorbell(session_number(&order.session_id)),
+    ));
+    let mapping = Mapping::compile(&order.mapping)
+        .map_err(|error| Fault::with_words(libc::EINVAL, error.to_string()))?;
+    let address = format!("@mirrord-{}", order.session_id);
+    let listener = layers::listen(&address)?;
+    let session = Session {
+        rules: order.rules.clone(),
+        agent: agent.clone(),
+        mapping,
+        files,
+        names: Names::default(),
+        incoming,
+    };
+    let ready = Ready { address, environment, hostname: target.hostname };
+    Ok((ready, Arc::new(Layers { session, settings, watch }), listener))
+}
+
+async fn describe(agent: &Agent) -> Result<TargetDescription, Fault> {
+    match agent.call(AgentCall::Describe, None).await? {
+        (AgentAnswer::Target(target), _) => Ok(target),
+        _ => Err(nonsense()),
+    }
+}
+
+async fn fetch_environment(order: &Order, agent: &Agent) -> Result<Environment, Fault> {
+    let Some(call) = &order.environment else { return Ok(Environment::default()) };
+    match agent.call(AgentCall::Environment(call.clone()), None).await? {
+        (AgentAnswer::Environment(environment), _) => Ok(environment),
+        _ => Err(nonsense()),
+    }
+}
+
+/// A number by which sessions on one machine are told apart, more often than not.
+fn session_number(session_id: &str) -> u16 {
+    session_id.bytes().fold(0, |number: u16, byte| number.wrapping_mul(31).wrapping_add(u16::from(byte)))
+}
+
+/// Takes in what the agent says unasked. Never ends: a session outlives its agent, and says so to every question.
+async fn drive(
+    incoming: &Arc<Incoming>,
+    mut events: mpsc::UnboundedReceiver<Event>,
+) -> mirrord_core::proxy::lifetime::End {
+    let mut check = tokio::time::interval(CHECK_TIME);
+    check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut connected = true;
+    loop {
+        tokio::select! {
+            event = events.recv(), if connected => match event {
+                Some(Event::Arrival(arrival, connection)) => {
+                    tokio::spawn(incoming.clone().deliver(arrival, connection));
+                }
+                Some(Event::Gone(farewell)) => {
+                    tracing::error!(?farewell, "the agent is gone; nothing can be asked there any more");
+                }
+                None => connected = false,
+            },
+            _ = check.tick() => incoming.check().await,
+        }
+    }
+}
+
+fn last_words(events: &mut mpsc::UnboundedReceiver<Event>) -> Option<Farewell> {
+    while let Ok(event) = events.try_recv() {
+        if let Event::Gone(farewell) = event {
+            return farewell;
+        }
+    }
+    None
+}
+
+/// Why there is no agent: what it said is worth more than what we saw.
+async fn agent_failure(
+    order: &Order,
+    fault: &Fault,
+    farewell: Option<Farewell>,
+    process: AgentProcess,
+) -> Failure {
+    let what = match &order.place {
+        Place::Process(pid) => format!("cannot join process `{pid}`"),
+        Place::Network { name, .. } => format!("cannot join the network namespace `{name}`"),
+        Place::Here => "cannot start an agent on this machine".to_owned(),
+    };
+    let mut causes: Vec<_> = match farewell {
+        Some(Farewell::TargetGone) => vec!["the target's main process is gone".to_owned()],
+        Some(Farewell::Protocol(words) | Farewell::Failed(words)) => vec![words],
+        None => Vec::new(),
+    };
+    let mut hint = None;
+    for line in process.leave().await {
+        match line.split_once(": ") {
+            Some(("hint", words)) => hint = Some(words.to_owned()),
+            Some(("error" | "cause", words)) => causes.push(words.to_owned()),
+            _ => causes.push(line),
+        }
+    }
+    if causes.is_empty() {
+        causes.push(fault.to_string());
+    }
+    Failure { what, causes, hint }
+}
