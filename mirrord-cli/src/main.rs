@@ -2,4 +2,9 @@
 
 mod proxy;
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("intproxy") => proxy::run(),
+        _ => std::process::ExitCode::FAILURE,
+    }
+}

@@ -23,6 +23,7 @@ use mirrord_protocol::{
     version::Version,
     wire,
 };
+use rustix::net::{Shutdown, shutdown};
 use tokio::{
     io::unix::AsyncFd,
     sync::{Notify, mpsc, oneshot},
@@ -49,7 +50,7 @@ pub(crate) struct Agent(Arc<Inner>);
 struct Inner {
     lanes: Lanes,
     key: LaneKey,
-    control: AsyncFd<StdStream>,
+    control: AsyncFd<OwnedFd>,
     pending: Mutex<Pending<Waiter>>,
     outbox: Mutex<VecDeque<Letter>>,
     blocked: Notify,
@@ -77,11 +78,12 @@ impl Agent {
         owner: String,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Event>), Fault> {
         let control = lanes.open(&LaneOpen::Control(Hello { version: Version::OURS, owner }))?;
-        let control = AsyncFd::new(control)?;
+        let control = rights::watch(control.into())?;
         let mut inbox = Inbox::default();
-        let welcome = inbox.next(&control).await?.ok_or_else(|| {
-            Fault::with_words(libc::ECONNRESET, "the agent ended before it said a word")
-        })?;
+        let welcome = inbox
+            .next(&control)
+            .await?
+            .ok_or_else(|| Fault::with_words(libc::ECONNRESET, "the agent ended before it said a word"))?;
         let key = match wire::decode::<Welcome>(&welcome) {
             Ok(Welcome::Settled(_, key)) => key,
             Ok(Welcome::Refused(words)) => return Err(Fault::with_words(libc::EPROTONOSUPPORT, words)),
@@ -136,9 +138,7 @@ impl Agent {
     /// Opens a lane for a stream.
     pub(crate) fn open_lane(&self, open: impl FnOnce(LaneKey) -> LaneOpen) -> Result<StdStream, Fault> {
         self.0.lanes.open(&open(self.0.key)).map_err(|error| match error.raw_os_error() {
-            Some(libc::EPIPE | libc::ECONNRESET) => {
-                Fault::with_words(libc::ENETDOWN, "the agent is gone")
-            }
+            Some(libc::EPIPE | libc::ECONNRESET) => Fault::with_words(libc::ENETDOWN, "the agent is gone"),
             _ => Fault::from(error),
         })
     }
@@ -146,7 +146,7 @@ impl Agent {
     /// Tells the agent that the session is over: it undoes what it did.
     pub(crate) fn part(&self) {
         self.0.lanes.close();
-        drop(self.0.control.get_ref().shutdown(std::net::Shutdown::Both));
+        let _ = shutdown(self.0.control.get_ref(), Shutdown::Both);
     }
 
     fn post(&self, letter: Letter) {
@@ -214,7 +214,7 @@ impl Agent {
             }
         }
         // Whatever ended it, the agent shall not believe that anybody still listens.
-        drop(self.0.control.get_ref().shutdown(std::net::Shutdown::Both));
+        let _ = shutdown(self.0.control.get_ref(), Shutdown::Both);
         for waiter in lock(&self.0.pending).handle_lost() {
             (waiter.tell)(Err(waiter.fault));
         }
@@ -231,10 +231,11 @@ impl Agent {
             FromAgent::Answer { id, outcome, descriptor } => {
                 let descriptor = inbox.take_descriptor(descriptor)?;
                 let waiter = lock(&self.0.pending).finish(id);
-                match waiter {
-                    Some(waiter) => (waiter.tell)(outcome.map(|answer| (answer, descriptor))),
-                    None => tracing::warn!(%id, "agent answered what nobody asked"),
-                }
+                let Some(waiter) = waiter else {
+                    tracing::warn!(%id, "agent answered what nobody asked");
+                    return Ok(());
+                };
+                (waiter.tell)(outcome.map(|answer| (answer, descriptor)));
             }
             FromAgent::Arrival(arrival) => {
                 let descriptor = inbox.take_descriptor(arrival.descriptor)?;
@@ -266,7 +267,7 @@ impl Default for Inbox {
 
 impl Inbox {
     /// The next frame; none at the end.
-    async fn next(&mut self, control: &AsyncFd<StdStream>) -> io::Result<Option<Bytes>> {
+    async fn next(&mut self, control: &AsyncFd<OwnedFd>) -> io::Result<Option<Bytes>> {
         loop {
             if let Some(frame) = self.reader.next_frame().map_err(io::Error::other)? {
                 return Ok(Some(frame));

@@ -47,8 +47,7 @@ fn collect(socket: &Socket, inodes: &mut HashSet<SocketInode>) -> io::Result<boo
     let (packet, _) = socket.recv_from_full()?;
     let mut rest = packet.as_slice();
     while !rest.is_empty() {
-        let message =
-            NetlinkMessage::<SockDiagMessage>::deserialize(rest).map_err(io::Error::other)?;
+        let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest).map_err(io::Error::other)?;
         let length = (message.header.length as usize).next_multiple_of(4).max(16);
         match message.payload {
             NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {

@@ -47,7 +47,7 @@ pub(crate) fn detach() -> io::Result<Part> {
     }
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         // A smaller limit than could be had is a nuisance, not a failure.
-        drop(setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
     Ok(Part::Proxy(UnixStream::from(command)))
 }

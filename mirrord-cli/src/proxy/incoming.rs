@@ -59,7 +59,8 @@ pub(crate) struct Incoming {
     listeners: Mutex<Listeners>,
     ringing: Mutex<HashMap<SocketAddr, Ringing>>,
     stolen: Mutex<Records<SocketAddr, SocketAddr>>,
-    accepted: Mutex<Records<SocketInode, (SocketAddr, SocketAddr)>>,
+    /// What `getsockname` and `getpeername` tell of sockets that are not what their guest thinks.
+    addresses: Mutex<Records<SocketInode, (SocketAddr, SocketAddr)>>,
 }
 
 /// A connection that waits for the guest to accept it.
@@ -102,12 +103,15 @@ impl Incoming {
             listeners: Mutex::default(),
             ringing: Mutex::default(),
             stolen: Mutex::new(Records::new(N_REMEMBERED)),
-            accepted: Mutex::new(Records::new(N_REMEMBERED)),
+            addresses: Mutex::new(Records::new(N_REMEMBERED)),
         }
     }
 
     /// The guest listens.
-    pub(crate) async fn listen(&self, listener: Listener) -> SocketAnswer {
+    pub(crate) async fn listen(&self, mut listener: Listener) -> SocketAnswer {
+        if let Some(&(requested, _)) = lock(&self.addresses).get(listener.inode) {
+            listener.requested = requested;
+        }
         let subscription = match self.rules.decide(listener.requested) {
             Verdict::Take(subscription) => Some(subscription),
             verdict => {
@@ -130,16 +134,21 @@ impl Incoming {
         if descriptor {
             lock(&self.stolen).record(addr::plain(peer), local);
         } else {
-            lock(&self.accepted).record(inode, (local, peer));
+            lock(&self.addresses).record(inode, (local, peer));
         }
-        drop(accepted_tx.send(()));
+        let _ = accepted_tx.send(());
         (SocketAnswer::Arrived { peer, local, descriptor }, connection)
     }
 
-    /// The addresses of an accepted socket that is relayed.
+    /// A socket stands elsewhere than its guest asked for.
+    pub(crate) fn record_bound(&self, inode: SocketInode, requested: SocketAddr) {
+        lock(&self.addresses).record(inode, (requested, requested));
+    }
+
+    /// The addresses of a socket that was bound elsewhere, or is relayed.
     pub(crate) fn addresses(&self, inode: SocketInode) -> Option<SocketAnswer> {
-        let accepted = lock(&self.accepted);
-        accepted.get(inode).map(|&(local, peer)| SocketAnswer::Addresses { local, peer })
+        let addresses = lock(&self.addresses);
+        addresses.get(inode).map(|&(local, peer)| SocketAnswer::Addresses { local, peer })
     }
 
     /// The address that the peer of a passed connection asked for.

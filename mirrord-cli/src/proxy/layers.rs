@@ -117,9 +117,8 @@ async fn receive<T: AsFd + std::os::fd::AsRawFd>(
     buffer: &mut [u8],
 ) -> io::Result<Option<(ToProxy, Option<OwnedFd>)>> {
     let mut descriptors = VecDeque::new();
-    let n_received = socket
-        .async_io(Interest::READABLE, |socket| rights::receive(socket, buffer, &mut descriptors))
-        .await;
+    let n_received =
+        socket.async_io(Interest::READABLE, |socket| rights::receive(socket, buffer, &mut descriptors)).await;
     match n_received {
         Ok(0) => Ok(None),
         Ok(n_received) if n_received > MAX_PACKET => Err(invalid("a layer's packet is too long")),

@@ -25,7 +25,7 @@ use super::agent::Agent;
 const LIFETIME: Duration = Duration::from_secs(10);
 
 /// For how long a name that the guest resolved means what it meant then.
-const SPOKEN_LIFETIME: Duration = Duration::from_mins(10);
+const SPOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
 /// The addresses of the names in `outgoing.filter`.
 #[derive(Debug, Default)]

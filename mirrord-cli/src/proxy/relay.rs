@@ -120,7 +120,10 @@ impl Relays {
                     // Less than there was room for: most likely there is no more, and asking costs a call.
                     Chunk::Data(n_read) if n_read < MAX_CHUNK => break,
                     Chunk::Data(_) => {}
-                    Chunk::Finished => return Ok(self.buffers.give_back(buffer)),
+                    Chunk::Finished => {
+                        self.buffers.give_back(buffer);
+                        return Ok(());
+                    }
                     Chunk::Broken(_) => return Err(Broken::Here),
                 }
             }
@@ -147,7 +150,8 @@ impl Relays {
                     Ok(0) => return Err(Broken::There),
                     Ok(n_read) => {
                         if parser.pass_on(&buffer[..n_read], here).await? {
-                            return Ok(self.buffers.give_back(buffer));
+                            self.buffers.give_back(buffer);
+                            return Ok(());
                         }
                         if n_read < buffer.len() {
                             break;
@@ -244,7 +248,7 @@ pub(crate) async fn reset(stream: TcpStream) {
     while n_unacknowledged(&stream) > 0 && since.elapsed() < LAST_BYTES {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    drop(rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)));
+    let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
 }
 
 /// How many sent bytes the peer's kernel has not acknowledged.

@@ -1,4 +1,4 @@
-//! Bytes with descriptors on unix sockets, and never a wait.
+//! Bytes with descriptors on unix sockets, and never a wait in the kernel.
 
 use std::{
     collections::VecDeque,
@@ -11,6 +11,13 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
 };
+use tokio::io::unix::AsyncFd;
+
+/// Watches a descriptor for readiness.
+pub(crate) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is the same open descriptor for as long as it lives.
+    unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
+}
 
 /// The most descriptors that one message brings.
 const MOST: usize = 8;

@@ -50,9 +50,7 @@ impl Session {
                 self.files.open(path, flags, mode).await.map(|object| (FromProxy::Object, Some(object)))
             }
             ToProxy::Fs(call) => self.files.call(call).await.map(|answer| (FromProxy::Fs(answer), None)),
-            ToProxy::Map(path) => {
-                Ok((FromProxy::Path(GuestPath(self.mapping.apply(path.as_bytes()))), None))
-            }
+            ToProxy::Map(path) => Ok((FromProxy::Path(GuestPath(self.mapping.apply(path.as_bytes()))), None)),
             ToProxy::Dns(call) => self.resolve(call).await.map(|answer| (FromProxy::Dns(answer), None)),
             ToProxy::Socket(question) => self
                 .socket(question, descriptor)
@@ -109,6 +107,10 @@ impl Session {
                 self.incoming.listen(Listener { inode, requested, bound }).await
             }
             SocketQuestion::Accepted { inode, from, .. } => return Ok(self.incoming.accepted(inode, from)),
+            SocketQuestion::Bound { inode, requested, .. } => {
+                self.incoming.record_bound(inode, requested);
+                SocketAnswer::Done
+            }
             SocketQuestion::StolenAddresses { peer, .. } => self.incoming.stolen_addresses(peer),
             SocketQuestion::Addresses(inode) => {
                 self.incoming.addresses(inode).unwrap_or(SocketAnswer::Unknown)
@@ -116,7 +118,8 @@ impl Session {
             SocketQuestion::StreamRelay
             | SocketQuestion::Connect { .. }
             | SocketQuestion::Outcome(_)
-            | SocketQuestion::DatagramRelay { .. } => return Err(Fault::os(libc::ENOSYS)),
+            | SocketQuestion::DatagramRelay { .. }
+            | SocketQuestion::DatagramSource { .. } => return Err(Fault::os(libc::ENOSYS)),
         };
         Ok((answer, None))
     }

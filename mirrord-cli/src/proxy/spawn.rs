@@ -57,8 +57,8 @@ impl AgentProcess {
         let kept = last_lines.clone();
         let reader = tokio::spawn(async move {
             let Some(words) = words else { return };
-            let mut lines = BufReader::new(words).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
+            let mut words = BufReader::new(words).lines();
+            while let Ok(Some(line)) = words.next_line().await {
                 tracing::info!(target: "agent", "{line}");
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.len() == N_LAST_LINES {

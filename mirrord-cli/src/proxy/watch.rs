@@ -11,6 +11,8 @@ use mirrord_core::proxy::lifetime::{End, Lifetime};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::{io::unix::AsyncFd, sync::Notify};
 
+use super::rights;
+
 /// Who is still there.
 pub(crate) struct Watch {
     since: Instant,
@@ -24,7 +26,7 @@ impl Watch {
     pub(crate) fn new(guest_pid: i32, start_idle: Duration, idle: Duration) -> io::Result<Self> {
         let mut lifetime = Lifetime::new(start_idle, idle, guest_pid > 0);
         let guest = match Pid::from_raw(guest_pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
-            Some(Ok(pidfd)) => Some(AsyncFd::new(pidfd)?),
+            Some(Ok(pidfd)) => Some(rights::watch(pidfd)?),
             Some(Err(_)) => {
                 lifetime.handle_guest_gone(Duration::ZERO);
                 None

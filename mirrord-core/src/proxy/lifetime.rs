@@ -29,7 +29,15 @@ impl Lifetime {
     #[must_use]
     pub fn new(start_idle: Duration, idle: Duration, is_watched: bool) -> Self {
         let quiet_since = (!is_watched).then_some(Duration::ZERO);
-        Self { start_idle, idle, is_watched, guest_alive: is_watched, pids: BTreeSet::new(), n_connections: 0, quiet_since }
+        Self {
+            start_idle,
+            idle,
+            is_watched,
+            guest_alive: is_watched,
+            pids: BTreeSet::new(),
+            n_connections: 0,
+            quiet_since,
+        }
     }
 
     /// A layer has connected.

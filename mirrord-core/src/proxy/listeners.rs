@@ -133,8 +133,9 @@ impl Listeners {
     #[must_use]
     pub fn route(&self, port: Port, local: SocketAddr) -> Option<Listener> {
         let stack = self.stacks.get(&port)?;
-        let newest_first =
-            || stack.inodes.iter().rev().filter_map(|inode| self.known.get(inode)).map(|known| known.listener);
+        let newest_first = || {
+            stack.inodes.iter().rev().filter_map(|inode| self.known.get(inode)).map(|known| known.listener)
+        };
         let is_v4 = local.ip().to_canonical().is_ipv4();
         newest_first()
             .find(|listener| listener.bound.ip().to_canonical().is_ipv4() == is_v4)
