@@ -1,11 +1,17 @@
 //! Puts the layer and the agent into the command, if whoever builds has them ready.
 
-use std::{env, fs, hash::DefaultHasher, hash::Hasher, io, path::Path, path::PathBuf};
+use std::{
+    env,
+    fmt::Write,
+    fs,
+    hash::{DefaultHasher, Hasher},
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Constants of the generated file, and the variables that name what they carry.
 const CARRIED: [(&str, &str); 2] = [("LAYER", "MIRRORD_LAYER_BIN"), ("AGENT", "MIRRORD_AGENT_BIN")];
 
-#[expect(clippy::print_stdout, reason = "cargo listens there")]
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     let mut source = String::new();
@@ -18,7 +24,7 @@ fn main() -> io::Result<()> {
             }
             None => "None".to_owned(),
         };
-        source += &format!("pub(super) const {constant}: Option<Embedded> = {carried};\n");
+        let _ = writeln!(source, "pub(super) const {constant}: Option<Embedded> = {carried};");
     }
     let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
     fs::write(Path::new(&out).join("embedded.rs"), source)
@@ -29,5 +35,6 @@ fn embedded(path: &Path) -> io::Result<String> {
     let path = fs::canonicalize(path)?;
     let mut hasher = DefaultHasher::new();
     hasher.write(&fs::read(&path)?);
-    Ok(format!("Embedded {{ hash: \"{:016x}\", bytes: include_bytes!({path:?}) }}", hasher.finish()))
+    let literal = path.to_str().map(str::escape_debug).ok_or(io::ErrorKind::InvalidFilename)?;
+    Ok(format!("Embedded {{ hash: \"{:016x}\", bytes: include_bytes!(\"{literal}\") }}", hasher.finish()))
 }

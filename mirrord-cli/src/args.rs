@@ -132,6 +132,7 @@ pub(crate) struct AgentArguments {
 }
 
 /// What is taken from the target.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Features")]
 pub(crate) struct FeatureArguments {
@@ -258,7 +259,7 @@ impl ExecArguments {
 }
 
 /// How a value is written on the command line.
-fn word<V: ValueEnum>(value: V) -> String {
+fn word(value: impl ValueEnum + Copy) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn launch(arguments: &ExecArguments) -> Result<Infallible, Report> {
     let order = order(lowered, found.place, agent)?;
     progress.step(match &lowered.target {
         Target::Targetless => "starting the agent here".to_owned(),
-        named => format!("starting the agent at `{named}`"),
+        named @ Target::Named { .. } => format!("starting the agent at `{named}`"),
     });
     let ready = session::start(&order, |warning| progress.warn(warning, None))?;
 

@@ -17,6 +17,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// Why there is nothing to run: the user's fault.
 #[derive(Debug, Error)]
+#[expect(clippy::enum_variant_names, reason = "each says what was not so")]
 pub(crate) enum FindError {
     /// Nowhere on the path.
     #[error("cannot find the command `{}`", .0.display())]

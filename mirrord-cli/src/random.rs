@@ -1,6 +1,6 @@
 //! Randomness, as digits.
 
-use std::{fs::File, io::Read};
+use std::{fmt::Write, fs::File, io::Read};
 
 /// This many random bytes, in lower-case hexadecimal.
 pub(crate) fn hex(n_bytes: usize) -> String {
@@ -11,5 +11,8 @@ pub(crate) fn hex(n_bytes: usize) -> String {
         // A sandbox that refuses the call still has the device, or the session is refused by its socket's name.
         let _ = File::open("/dev/urandom").and_then(|mut device| device.read_exact(&mut bytes));
     }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }

@@ -31,8 +31,8 @@ pub(crate) fn lines(lowered: &Lowered, data_path: DataPath, hostname: &str, sess
 fn target(target: &Target, hostname: &str) -> String {
     match target {
         Target::Targetless => "target: none".to_owned(),
-        named if hostname.is_empty() => format!("target: {named}"),
-        named => format!("target: {named}, whose host name is `{hostname}`"),
+        named @ Target::Named { .. } if hostname.is_empty() => format!("target: {named}"),
+        named @ Target::Named { .. } => format!("target: {named}, whose host name is `{hostname}`"),
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn inspect(
         found: Inspection { findings: Vec::new(), takes_layer: true },
         chain: Vec::new(),
     };
-    inspector.follow(program.to_owned(), command.to_vec());
+    inspector.follow(program.to_owned(), command);
     inspector.found
 }
 
@@ -70,21 +70,20 @@ impl Inspector<'_> {
     }
 
     /// Looks at one program and its words; goes on with what it starts in its own place.
-    fn follow(&mut self, program: PathBuf, words: Vec<OsString>) {
-        self.look_at_name(&program, &words);
+    fn follow(&mut self, program: PathBuf, words: &[OsString]) {
+        self.look_at_name(&program, words);
         self.look_at_privileges(&program);
-        let next = match script::interpreter(&program) {
-            Some(interpreter) => Some(interpreter.with_script(&program, &words)),
-            None => {
-                self.look_at_elf(&program);
-                script::started_by_env(&program, &words).and_then(|words| self.of_env(&program, words))
-            }
+        let next = if let Some(interpreter) = script::interpreter(&program) {
+            Some(interpreter.with_script(&program, words))
+        } else {
+            self.look_at_elf(&program);
+            script::started_by_env(&program, words).and_then(|words| self.of_env(&program, words))
         };
         self.chain.push(program);
         if let Some((program, words)) = next
             && self.chain.len() < DEEPEST
         {
-            self.follow(program, words);
+            self.follow(program, &words);
         }
     }
 

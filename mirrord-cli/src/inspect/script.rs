@@ -68,11 +68,12 @@ fn parse_env(words: Vec<OsString>) -> Started {
     while let Some(word) = left.pop_front() {
         let text = word.to_string_lossy().into_owned();
         match text.as_str() {
-            "-" | "-i" | "--ignore-environment" => started.is_scrubbed = true,
-            "-u" | "--unset" => {
-                started.is_scrubbed |= left.pop_front().is_some_and(|name| name == "LD_PRELOAD")
+            "-" | "-i" | "--ignore-environment" | "-uLD_PRELOAD" | "--unset=LD_PRELOAD" => {
+                started.is_scrubbed = true;
             }
-            "-uLD_PRELOAD" | "--unset=LD_PRELOAD" => started.is_scrubbed = true,
+            "-u" | "--unset" => {
+                started.is_scrubbed |= left.pop_front().is_some_and(|name| name == "LD_PRELOAD");
+            }
             "-C" | "--chdir" => drop(left.pop_front()),
             "-S" | "--split-string" => {
                 let line = left.pop_front().unwrap_or_default();

@@ -89,12 +89,13 @@ impl Explain for TargetError {
             }
             Self::MayNotEnter(_) => "run mirrord as root: `sudo -E mirrord exec …`".to_owned(),
             Self::NoNetwork { near, .. } if near.is_empty() => "make it with `ip netns add`".to_owned(),
-            Self::NoNetwork { near, .. } => format!("there is {}", quoted(near)),
             Self::NotANetwork(name) => format!("make it anew: `ip netns delete {name}; ip netns add {name}`"),
             Self::NoContainer { engine, near, .. } if near.is_empty() => {
                 format!("no container runs; `{engine} ps --all` lists those that have ended")
             }
-            Self::NoContainer { near, .. } => format!("there is {}", quoted(near)),
+            Self::NoNetwork { near, .. } | Self::NoContainer { near, .. } => {
+                format!("there is {}", quoted(near))
+            }
             Self::NotRunning { start, .. } => format!("start it: `{start}`"),
             Self::Several { target, .. } => format!("choose one: `--target {target}/container/NAME`"),
             Self::NoContainers(target) => format!("name it alone: `--target {target}`"),

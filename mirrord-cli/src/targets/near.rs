@@ -11,7 +11,9 @@ pub(super) fn near(wanted: &str, candidates: impl IntoIterator<Item = String>) -
     candidates.dedup();
     let bound = (wanted.chars().count() / 3).max(2);
     let is_near = |(distance, name): &(usize, String)| {
-        *distance <= bound || name.contains(wanted) || (name.len() > 2 && wanted.contains(name.as_str()))
+        (*distance <= bound && *distance < name.chars().count())
+            || name.contains(wanted)
+            || (name.len() > 2 && wanted.contains(name.as_str()))
     };
     if candidates.iter().any(is_near) {
         candidates.retain(is_near);

@@ -9,9 +9,8 @@ const SYS_ADMIN: u64 = 1 << 21;
 
 /// Sees that a process lives, is a process, and is ours to look into.
 pub(super) fn check(pid: i32) -> Result<(), TargetError> {
-    let status = match fs::read_to_string(format!("/proc/{pid}/status")) {
-        Ok(status) => status,
-        Err(_) => return Err(TargetError::NoProcess(pid)),
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return Err(TargetError::NoProcess(pid));
     };
     if matches!(field(&status, "State").chars().next(), Some('Z' | 'X')) {
         return Err(TargetError::Ended(pid));
@@ -103,7 +102,9 @@ mod tests {
             let _ = end_rx.recv();
         });
         let error = check(tid_rx.recv().unwrap()).unwrap_err();
-        assert!(matches!(error, TargetError::Thread { process, .. } if process as u32 == std::process::id()));
+        assert!(
+            matches!(error, TargetError::Thread { process, .. } if process.cast_unsigned() == std::process::id())
+        );
         drop(end_tx);
         thread.join().unwrap();
     }
