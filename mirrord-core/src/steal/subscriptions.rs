@@ -132,6 +132,14 @@ impl Subscriptions {
         self.ports.get(&port).into_iter().flat_map(|wishes| wishes.mirrors.iter().copied())
     }
 
+    /// Everybody who wants anything.
+    #[must_use]
+    pub fn clients(&self) -> BTreeSet<ClientId> {
+        let thieves =
+            self.ports.values().filter_map(|wishes| wishes.thief.as_ref().map(|thief| thief.client));
+        thieves.chain(self.ports.values().flat_map(|wishes| wishes.mirrors.iter().copied())).collect()
+    }
+
     fn steal(&mut self, client: ClientId, owner: &str, call: SubscribeCall) {
         let port = call.port;
         let wishes = self.ports.entry(port).or_default();
