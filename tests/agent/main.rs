@@ -1,1 +1,17 @@
 //! Floor 4: the real agent in a pretend pod.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a story that cannot be told has failed, and says where"
+)]
+
+mod changes;
+mod ends;
+mod envoy;
+mod files;
+mod handles;
+mod names;
+mod nonsense;
+mod standing;
+mod streams;

@@ -1,0 +1,160 @@
+//! Frames over a lane, each with the descriptor that rides along.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use mirrord_protocol::{
+    frame::{FrameReader, OversizedFrame},
+    wire::DecodeError,
+};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
+use thiserror::Error;
+use tokio::{io::Interest, net::UnixStream};
+
+/// How many descriptors may wait for their frames.
+const MAX_WAITING: usize = 64;
+
+const PIECE: usize = 64 << 10;
+
+/// Why a lane cannot be read on.
+#[derive(Debug, Error)]
+pub(crate) enum LinkError {
+    /// The socket failed, or ended within a frame.
+    #[error("the lane broke")]
+    Broken(#[source] io::Error),
+    /// The peer boasted.
+    #[error(transparent)]
+    Oversized(#[from] OversizedFrame),
+    /// The peer sent nonsense.
+    #[error(transparent)]
+    Malformed(#[from] DecodeError),
+    /// The peer announced a descriptor that did not come, or sent ones that nobody announced.
+    #[error("peer's frames and descriptors do not match")]
+    Descriptors,
+}
+
+/// The reading side of a lane that still speaks in frames.
+#[derive(Debug)]
+pub(crate) struct LaneReader {
+    stream: Arc<UnixStream>,
+    frames: FrameReader,
+    descriptors: VecDeque<OwnedFd>,
+    piece: Box<[u8]>,
+}
+
+impl LaneReader {
+    /// Reads from this lane.
+    pub(crate) fn new(stream: Arc<UnixStream>) -> Self {
+        Self {
+            stream,
+            frames: FrameReader::default(),
+            descriptors: VecDeque::new(),
+            piece: vec![0; PIECE].into_boxed_slice(),
+        }
+    }
+
+    /// The next frame; none at the end. Safe to cancel.
+    ///
+    /// # Errors
+    /// When the lane breaks, or the peer breaks the protocol.
+    pub(crate) async fn next_frame(&mut self) -> Result<Option<Bytes>, LinkError> {
+        loop {
+            if let Some(frame) = self.frames.next_frame()? {
+                return Ok(Some(frame));
+            }
+            if self.fill().await? == 0 {
+                let is_whole = self.frames.buffer().is_empty();
+                return if is_whole {
+                    Ok(None)
+                } else {
+                    Err(LinkError::Broken(io::ErrorKind::UnexpectedEof.into()))
+                };
+            }
+        }
+    }
+
+    /// Reads a piece in, and says how many bytes are waiting; 0 if that was the end. Safe to cancel.
+    pub(crate) async fn fill(&mut self) -> Result<usize, LinkError> {
+        let Self { stream, descriptors, piece, .. } = self;
+        let received =
+            stream.async_io(Interest::READABLE, || receive(stream.as_fd(), piece, descriptors)).await;
+        match received {
+            Ok(Some(0)) => Ok(0),
+            Ok(Some(n_read)) => {
+                self.frames.feed(&self.piece[..n_read]);
+                Ok(self.frames.buffer().len())
+            }
+            Ok(None) => Err(LinkError::Descriptors),
+            Err(error) => Err(LinkError::Broken(error)),
+        }
+    }
+
+    /// The descriptor that the last frame has announced.
+    ///
+    /// # Errors
+    /// When it has not come.
+    pub(crate) fn take_descriptor(&mut self) -> Result<OwnedFd, LinkError> {
+        self.descriptors.pop_front().ok_or(LinkError::Descriptors)
+    }
+
+    /// What was read beyond the last frame.
+    pub(crate) fn into_rest(self) -> Bytes {
+        self.frames.into_rest()
+    }
+}
+
+/// Reads once; nothing if more descriptors came than may wait.
+fn receive(
+    stream: BorrowedFd<'_>,
+    piece: &mut [u8],
+    descriptors: &mut VecDeque<OwnedFd>,
+) -> io::Result<Option<usize>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut place = [IoSliceMut::new(piece)];
+    let received = rustix::net::recvmsg(stream, &mut place, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    let is_lost = received.flags.contains(ReturnFlags::CTRUNC) || descriptors.len() > MAX_WAITING;
+    Ok((!is_lost).then_some(received.bytes))
+}
+
+/// Writes a whole frame, with a descriptor attached to its first byte.
+///
+/// # Errors
+/// When the lane breaks.
+pub(crate) async fn send(
+    stream: &UnixStream,
+    frame: &[u8],
+    descriptor: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    let mut n_sent = 0;
+    while n_sent < frame.len() {
+        let rest = &frame[n_sent..];
+        let riding = descriptor.filter(|_| n_sent == 0);
+        n_sent += stream.async_io(Interest::WRITABLE, || send_once(stream.as_fd(), rest, riding)).await?;
+    }
+    Ok(())
+}
+
+fn send_once(stream: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let riding = descriptor.map(|descriptor| [descriptor]);
+    if let Some(riding) = &riding {
+        ancillary.push(SendAncillaryMessage::ScmRights(riding));
+    }
+    Ok(rustix::net::sendmsg(stream, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)?)
+}

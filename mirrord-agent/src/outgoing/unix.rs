@@ -1,0 +1,52 @@
+//! Unix sockets of the target: by path beneath its root, or by the abstract name of its network namespace.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    time::Duration,
+};
+
+use mirrord_protocol::{
+    agent::outgoing::{UnixCall, UnixName},
+    fault::Fault,
+};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType,
+    sockopt::{Timeout, set_socket_timeout},
+};
+
+use crate::fs::{Root, name};
+
+/// How long a connection waits for a place in its listener's queue.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Connects; it may block, and must run on one of the [`crate::hands`].
+///
+/// # Errors
+/// The kernel's, as the target would see it.
+pub(crate) fn connect(root: &Root, call: &UnixCall) -> Result<OwnedFd, Fault> {
+    let kind = match call.kind {
+        libc::SOCK_STREAM => SocketType::STREAM,
+        libc::SOCK_SEQPACKET => SocketType::SEQPACKET,
+        libc::SOCK_DGRAM => SocketType::DGRAM,
+        _ => return Err(Fault::os(libc::ESOCKTNOSUPPORT)),
+    };
+    connect_to(root, &call.name, kind).map_err(|errno| Fault::from(io::Error::from(errno)))
+}
+
+fn connect_to(root: &Root, name_there: &UnixName, kind: SocketType) -> rustix::io::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+    set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
+    match name_there {
+        UnixName::Path(path) => {
+            // The name leads to what was found beneath the root, wherever a link of the same name may lead by then.
+            let found = root.find(path.as_bytes(), true)?;
+            rustix::net::connect(&socket, &SocketAddrUnix::new(name(found.as_fd()))?)?;
+        }
+        UnixName::Abstract(bytes) => {
+            rustix::net::connect(&socket, &SocketAddrUnix::new_abstract_name(bytes)?)?;
+        }
+    }
+    set_socket_timeout(&socket, Timeout::Send, None)?;
+    Ok(socket)
+}
