@@ -25,6 +25,36 @@ pub(crate) fn errno() -> Errno {
     Errno(unsafe { *place })
 }
 
+/// A type of answer that has a value for failure.
+pub(crate) trait Answer {
+    /// What says that errno tells more.
+    const FAILED: Self;
+}
+
+impl Answer for c_int {
+    const FAILED: Self = -1;
+}
+
+impl Answer for i64 {
+    const FAILED: Self = -1;
+}
+
+impl Answer for isize {
+    const FAILED: Self = -1;
+}
+
+impl<T> Answer for *mut T {
+    const FAILED: Self = std::ptr::null_mut();
+}
+
+/// The answer that the guest sees of any outcome.
+pub(crate) fn give<T: Answer>(outcome: Outcome<T>) -> T {
+    outcome.unwrap_or_else(|errno| {
+        set_errno(errno);
+        T::FAILED
+    })
+}
+
 /// The classic answer: a number, or -1 and errno.
 pub(crate) fn number<T: From<i8>>(outcome: Outcome<T>) -> T {
     outcome.unwrap_or_else(|errno| {

@@ -3,6 +3,8 @@
 //!
 //! A taken call works in an arena that is emptied when the call ends ([`Scope`]); what is allocated outside of one
 //! stays for ever (settings, made once). Freeing is a no-op but for the last piece of an arena.
+//! An arena that another thread has taken when its process forks stays taken in the child: there are enough, and when
+//! there are not, a call maps its own.
 
 use std::{
     alloc::{GlobalAlloc, Layout},
@@ -102,10 +104,12 @@ unsafe impl GlobalAlloc for Arenas {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let current = CURRENT.get();
         // SAFETY: the pointer is null or points to an arena that the `Scope` of this thread keeps.
-        match unsafe { current.as_ref() } {
+        let piece = match unsafe { current.as_ref() } {
             Some(arena) => arena.allocate(layout, SCOPE_SIZE),
             None => PERMANENT.allocate(layout, PERMANENT_SIZE),
-        }
+        };
+        // What no arena holds is mapped for ever: failing here would end the guest.
+        if piece.is_null() { map(layout.size()).unwrap_or(null_mut()) } else { piece }
     }
 
     unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
@@ -173,13 +177,5 @@ impl Drop for Scope {
                 arena.taken.store(false, Ordering::Release);
             }
         }
-    }
-}
-
-/// In a forked child: the threads that had taken arenas do not exist here, but for the one that goes on.
-pub(crate) fn release_after_fork() {
-    for arena in SCOPES.iter().filter(|arena| !std::ptr::eq(*arena, CURRENT.get())) {
-        arena.used.store(0, Ordering::Relaxed);
-        arena.taken.store(false, Ordering::Release);
     }
 }

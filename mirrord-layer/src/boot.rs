@@ -32,9 +32,7 @@ fn enlist() {
     if handoff.rules.process.skips(&process::program_name(), &process::called_name()) {
         return;
     }
-    let process = Process::new(handoff, ports);
-    crate::hooks::fs::note_working_directory(&process);
-    process::publish(process);
+    process::publish(Process::new(handoff, ports));
 }
 
 fn settings(mut reply: Reply) -> Result<(Handoff, Option<&'static [u8; PORT_PAGE]>), LinkError> {

@@ -218,7 +218,6 @@ fn pool() -> Result<Option<&'static Pool>, LinkError> {
     let pool = unsafe { POOL.load(Ordering::Acquire).as_ref() }.ok_or(LinkError)?;
     match pool.state.compare_exchange(FRESH, CLEANING, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {
-            crate::arena::release_after_fork();
             for (fd, saved) in &INHERITED {
                 let fd = fd.swap(-1, Ordering::AcqRel);
                 if fd >= 0 && inode(fd) == Some(saved.load(Ordering::Acquire)) {
@@ -307,17 +306,28 @@ fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>
     }
 }
 
+/// Waits for a packet and tells its length, so that no more memory is touched than it needs.
+fn next_length(socket: BorrowedFd<'_>, patient: bool) -> Result<usize, LinkError> {
+    loop {
+        match rustix::net::recv(socket, &mut [0_u8; 0], RecvFlags::PEEK | RecvFlags::TRUNC) {
+            Ok((_, length)) if (1..=MAX_PACKET).contains(&length) => return Ok(length),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) if patient => {}
+            Ok(_) | Err(_) => return Err(LinkError),
+        }
+    }
+}
+
 fn receive(socket: BorrowedFd<'_>, patient: bool) -> Result<Reply, LinkError> {
-    let mut bytes = vec![0; MAX_PACKET];
+    let mut bytes = vec![0; next_length(socket, patient)?];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let n_read = loop {
         let mut buffers = [IoSliceMut::new(&mut bytes)];
         match rustix::net::recvmsg(socket, &mut buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
-            Ok(message) if message.bytes > 0 => break message.bytes,
+            Ok(message) => break message.bytes,
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) if patient => {}
-            Ok(_) | Err(_) => return Err(LinkError),
+            Err(_) => return Err(LinkError),
         }
     };
     let mut descriptors = [const { None }; MAX_DESCRIPTORS];

@@ -1,8 +1,8 @@
-//! What this process knows: rules, facts, and where it stands. The one static, set once at boot.
+//! What this process knows: rules and facts. The one static, set once at boot.
 
 use std::{
     ptr::null_mut,
-    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
+    sync::atomic::{AtomicPtr, Ordering},
 };
 
 use mirrord_config::handoff::{DataPath, Facts, Handoff};
@@ -19,8 +19,6 @@ pub(crate) struct Process {
     pub(crate) ports: Option<&'static [u8; PORT_PAGE]>,
     /// The cookie of this process's network namespace at boot.
     pub(crate) netns_cookie: u64,
-    /// Whether the working directory lies there. Only `chdir` and `fchdir` change it.
-    pub(crate) cwd_there: AtomicBool,
     home: Option<Vec<u8>>,
     temp_dir: Option<Vec<u8>>,
     executable: Option<Vec<u8>>,
@@ -53,7 +51,6 @@ impl Process {
             facts: handoff.facts,
             ports,
             netns_cookie: own_netns_cookie(),
-            cwd_there: AtomicBool::new(false),
             home: variable("HOME"),
             temp_dir: variable("TMPDIR"),
             executable: executable(),

@@ -2,6 +2,10 @@
 
 use std::ffi::{CStr, c_char};
 
+use mirrord_core::verdict::Errno;
+
+use crate::answer::Outcome;
+
 /// The bytes of a guest's string. Nothing for null and the addresses that stand for it, which the kernel refuses with
 /// `EFAULT` and we must not touch.
 ///
@@ -14,4 +18,40 @@ pub(crate) unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
     }
     // SAFETY: the caller promises a string.
     Some(unsafe { CStr::from_ptr(text) }.to_bytes())
+}
+
+/// Copies as many bytes as fit, without a NUL at the end, as `readlink(2)` does. Says how many.
+///
+/// # Safety
+/// `out` has room for `size` bytes.
+pub(crate) unsafe fn copy_cut(bytes: &[u8], out: *mut c_char, size: usize) -> usize {
+    let length = bytes.len().min(size);
+    // SAFETY: the caller promises room for `size` bytes; the guest's memory and ours do not overlap.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), out.cast(), length) };
+    length
+}
+
+/// Copies a string with its NUL into `out`, or into memory of the C library's that the guest will free, if `out` is
+/// null. A string that does not fit is out of range (`ERANGE`).
+///
+/// # Safety
+/// `out` is null, or has room for `size` bytes.
+pub(crate) unsafe fn copy_or_allocate(bytes: &[u8], out: *mut c_char, size: usize) -> Outcome<*mut c_char> {
+    let needed = bytes.len() + 1;
+    let place = if out.is_null() {
+        // SAFETY: the C library's own function.
+        unsafe { libc::malloc(needed) }.cast()
+    } else if needed <= size {
+        out
+    } else {
+        return Err(Errno(libc::ERANGE));
+    };
+    if place.is_null() {
+        return Err(Errno(libc::ENOMEM));
+    }
+    // SAFETY: there is room for the string, and its NUL.
+    unsafe { copy_cut(bytes, place, bytes.len()) };
+    // SAFETY: as above.
+    unsafe { place.add(bytes.len()).write(0) };
+    Ok(place)
 }

@@ -22,7 +22,11 @@ pub(crate) fn judge<T>(body: impl FnOnce(&'static Process) -> T, original: impl 
     let Some(process) = process::get() else { return original() };
     match std::panic::catch_unwind(AssertUnwindSafe(|| body(process))) {
         Ok(answer) => answer,
-        Err(_) => original(),
+        Err(payload) => {
+            // It may lie in an arena that has been given back.
+            std::mem::forget(payload);
+            original()
+        }
     }
 }
 

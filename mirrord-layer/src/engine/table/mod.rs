@@ -31,7 +31,7 @@ macro_rules! rows {
         $(
             $(#[$doc])*
             #[unsafe(no_mangle)]
-            unsafe extern "C" fn $name($($arg: $type),*) $(-> $ret)? {
+            pub(crate) unsafe extern "C" fn $name($($arg: $type),*) $(-> $ret)? {
                 $crate::engine::judge(
                     // SAFETY: the arguments are the guest's, under the contract of the function that it calls.
                     |process| unsafe { $crate::hooks::$($body)::+(process, $($arg),*) },

@@ -1,8 +1,10 @@
-//! Calls that take a path.
+//! Calls that take a path. A descriptor needs none: it is the kernel's, wherever its file lies.
 
+pub(crate) mod dir;
+pub(crate) mod link;
+pub(crate) mod memory;
 pub(crate) mod open;
-
-use crate::process::Process;
-
-/// Finds out whether the process was started in a directory that lies there.
-pub(crate) fn note_working_directory(_process: &Process) {}
+pub(crate) mod place;
+pub(crate) mod stat;
+pub(crate) mod way;
+pub(crate) mod working;

@@ -1,0 +1,148 @@
+//! `struct stat` and its kin, filled from what was told.
+
+use libc::{c_uint, mode_t};
+use mirrord_protocol::agent::fs::{FileStat, FileSystemStat, Time};
+
+/// A signed field takes a number that was unsigned on the wire: the kernel's own limits are far below.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A `struct stat`.
+pub(crate) fn stat(told: &FileStat) -> libc::stat {
+    // SAFETY: the structure is made of integers.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    stat.st_dev = told.device;
+    stat.st_ino = told.inode;
+    stat.st_mode = told.mode;
+    stat.st_nlink = told.n_links.into();
+    stat.st_uid = told.uid;
+    stat.st_gid = told.gid;
+    stat.st_rdev = told.special;
+    stat.st_size = signed(told.size);
+    stat.st_blksize = told.block_size.into();
+    stat.st_blocks = signed(told.n_blocks);
+    stat.st_atime = told.accessed.seconds;
+    stat.st_atime_nsec = told.accessed.nanoseconds.into();
+    stat.st_mtime = told.modified.seconds;
+    stat.st_mtime_nsec = told.modified.nanoseconds.into();
+    stat.st_ctime = told.changed.seconds;
+    stat.st_ctime_nsec = told.changed.nanoseconds.into();
+    stat
+}
+
+/// A `struct statx` with everything that is known.
+pub(crate) fn statx(told: &FileStat) -> libc::statx {
+    // SAFETY: the structure is made of integers.
+    let mut statx: libc::statx = unsafe { std::mem::zeroed() };
+    statx.stx_mask = libc::STATX_BASIC_STATS;
+    statx.stx_blksize = told.block_size;
+    statx.stx_nlink = told.n_links;
+    statx.stx_uid = told.uid;
+    statx.stx_gid = told.gid;
+    statx.stx_mode = u16::try_from(told.mode & 0xFFFF).unwrap_or(0);
+    statx.stx_ino = told.inode;
+    statx.stx_size = told.size;
+    statx.stx_blocks = told.n_blocks;
+    statx.stx_atime = moment(told.accessed);
+    statx.stx_mtime = moment(told.modified);
+    statx.stx_ctime = moment(told.changed);
+    if let Some(born) = told.born {
+        statx.stx_mask |= libc::STATX_BTIME;
+        statx.stx_btime = moment(born);
+    }
+    (statx.stx_dev_major, statx.stx_dev_minor) = device(told.device);
+    (statx.stx_rdev_major, statx.stx_rdev_minor) = device(told.special);
+    statx
+}
+
+/// A device's two halves.
+pub(crate) fn device(number: u64) -> (c_uint, c_uint) {
+    (libc::major(number), libc::minor(number))
+}
+
+fn moment(time: Time) -> libc::statx_timestamp {
+    // SAFETY: the structure is made of integers.
+    let mut moment: libc::statx_timestamp = unsafe { std::mem::zeroed() };
+    moment.tv_sec = time.seconds;
+    moment.tv_nsec = time.nanoseconds;
+    moment
+}
+
+/// In the flags of a file system: they mean something.
+const ST_VALID: u64 = 0x20;
+
+/// A `struct statfs`.
+pub(crate) fn statfs(told: &FileSystemStat) -> libc::statfs {
+    // SAFETY: the structure is made of integers.
+    let mut statfs: libc::statfs = unsafe { std::mem::zeroed() };
+    statfs.f_type = signed(told.kind);
+    statfs.f_bsize = signed(told.block_size);
+    statfs.f_frsize = signed(told.fragment_size);
+    statfs.f_blocks = told.n_blocks;
+    statfs.f_bfree = told.n_free;
+    statfs.f_bavail = told.n_available;
+    statfs.f_files = told.n_files;
+    statfs.f_ffree = told.n_files_free;
+    statfs.f_namelen = signed(told.name_length);
+    let flags: *mut i64 = (&raw mut statfs.f_frsize).wrapping_add(1);
+    // SAFETY: the flags, which the `libc` crate hides, follow the fragment size.
+    unsafe { flags.write(signed(told.flags | ST_VALID)) };
+    let id: *mut libc::fsid_t = &raw mut statfs.f_fsid;
+    // SAFETY: the identity is two integers, as large as one of 64 bits, whatever its alignment.
+    unsafe { id.cast::<u64>().write_unaligned(told.id) };
+    statfs
+}
+
+/// A `struct statvfs`.
+pub(crate) fn statvfs(told: &FileSystemStat) -> libc::statvfs {
+    // SAFETY: the structure is made of integers.
+    let mut statvfs: libc::statvfs = unsafe { std::mem::zeroed() };
+    statvfs.f_bsize = told.block_size;
+    statvfs.f_frsize = if told.fragment_size == 0 { told.block_size } else { told.fragment_size };
+    statvfs.f_blocks = told.n_blocks;
+    statvfs.f_bfree = told.n_free;
+    statvfs.f_bavail = told.n_available;
+    statvfs.f_files = told.n_files;
+    statvfs.f_ffree = told.n_files_free;
+    statvfs.f_favail = told.n_files_free;
+    statvfs.f_fsid = told.id;
+    statvfs.f_flag = told.flags & !ST_VALID;
+    statvfs.f_namemax = told.name_length;
+    statvfs
+}
+
+/// The type and mode that a `struct stat` of a memory file is to show, and who made it.
+#[derive(Clone, Copy)]
+pub(crate) struct Identity {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) n_links: u64,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl Identity {
+    /// Puts it into a `struct stat`.
+    pub(crate) fn mark_stat(&self, stat: &mut libc::stat) {
+        stat.st_dev = self.device;
+        stat.st_ino = self.inode;
+        stat.st_nlink = self.n_links;
+        stat.st_uid = self.uid;
+        stat.st_gid = self.gid;
+    }
+
+    /// Puts it into a `struct statx`.
+    pub(crate) fn mark_statx(&self, statx: &mut libc::statx) {
+        (statx.stx_dev_major, statx.stx_dev_minor) = device(self.device);
+        statx.stx_ino = self.inode;
+        statx.stx_nlink = u32::try_from(self.n_links).unwrap_or(u32::MAX);
+        statx.stx_uid = self.uid;
+        statx.stx_gid = self.gid;
+    }
+}
+
+/// The mode's permissions, without what the kernel ignores.
+pub(crate) fn permissions(mode: mode_t) -> u32 {
+    mode & 0o7777
+}

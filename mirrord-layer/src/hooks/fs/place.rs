@@ -1,0 +1,110 @@
+//! Where a directory lies, which the kernel tells: a working directory or descriptor, here or there, and its path.
+
+use std::{
+    os::fd::{BorrowedFd, RawFd},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use libc::{AT_FDCWD, c_int};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
+
+use crate::process::Process;
+
+/// A directory from which a relative path is seen.
+pub(crate) struct Place {
+    /// Whether it lies there.
+    pub(crate) there: bool,
+    /// Its absolute path, there or here.
+    pub(crate) path: Vec<u8>,
+}
+
+/// The directory of a `*at` call. Nothing if it is none, which the kernel says better.
+pub(crate) fn of(process: &Process, dir: c_int) -> Option<Place> {
+    if dir == AT_FDCWD { working_directory(process) } else { of_descriptor(process, dir) }
+}
+
+/// The working directory. The kernel puts `(unreachable)` before one on a mount that is not ours.
+pub(crate) fn working_directory(process: &Process) -> Option<Place> {
+    let path = rustix::process::getcwd(Vec::new()).ok()?.into_bytes();
+    match path.strip_prefix(b"(unreachable)") {
+        Some(path) => Some(Place { there: true, path: without_prefix(process, path).unwrap_or(path).to_vec() }),
+        None => Some(local_or_below_prefix(process, path)),
+    }
+}
+
+/// The directory behind a descriptor.
+pub(crate) fn of_descriptor(process: &Process, dir: RawFd) -> Option<Place> {
+    if dir < 0 {
+        return None;
+    }
+    // SAFETY: the number is only asked about, and the kernel checks it.
+    let fd = unsafe { BorrowedFd::borrow_raw(dir) };
+    let wanted = StatxFlags::MNT_ID | StatxFlags::TYPE;
+    let stat = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, wanted).ok()?;
+    if FileType::from_raw_mode(u32::from(stat.stx_mode)) != FileType::Directory {
+        return None;
+    }
+    let path = path_of(dir)?;
+    let knows_mount = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+    if knows_mount && is_foreign_mount(stat.stx_mnt_id) {
+        let path = without_prefix(process, &path).unwrap_or(&path).to_vec();
+        return Some(Place { there: true, path });
+    }
+    Some(local_or_below_prefix(process, path))
+}
+
+/// What the kernel says of a descriptor: the path of its file, as it would be seen from its mounts.
+pub(crate) fn path_of(fd: RawFd) -> Option<Vec<u8>> {
+    let link = format!("/proc/self/fd/{fd}");
+    rustix::fs::readlink(link.as_str(), Vec::new()).ok().map(std::ffi::CString::into_bytes)
+}
+
+/// A target whose root is a folder of ours shares our mounts: there, its folders are known by where they lie.
+fn local_or_below_prefix(process: &Process, path: Vec<u8>) -> Place {
+    match without_prefix(process, &path) {
+        Some(rest) if !process.facts.path_prefix.is_empty() => Place { there: true, path: rest.to_vec() },
+        _ => Place { there: false, path },
+    }
+}
+
+fn without_prefix<'path>(process: &Process, path: &'path [u8]) -> Option<&'path [u8]> {
+    match path.strip_prefix(process.facts.path_prefix.as_slice())? {
+        b"" => Some(b"/"),
+        rest => rest.starts_with(b"/").then_some(rest),
+    }
+}
+
+/// Whether a mount is none of this process's own. What was found is kept: the kernel's numbers are rarely reused.
+fn is_foreign_mount(mount: u64) -> bool {
+    const N_KEPT: usize = 64;
+    static KEPT: [AtomicU64; N_KEPT] = [const { AtomicU64::new(0) }; N_KEPT];
+    let place = &KEPT[usize::try_from(mount).unwrap_or(0) % N_KEPT];
+    let known = place.load(Ordering::Relaxed);
+    if known >> 1 == mount && known != 0 {
+        return known & 1 == 1;
+    }
+    // A process that cannot read its mounts has no reason to believe that one is not its own.
+    let is_foreign = own_mounts().is_some_and(|mounts| !is_listed(&mounts, mount));
+    place.store((mount << 1) | u64::from(is_foreign), Ordering::Relaxed);
+    is_foreign
+}
+
+fn own_mounts() -> Option<Vec<u8>> {
+    let file = rustix::fs::open("/proc/self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut text = Vec::with_capacity(16 << 10);
+    loop {
+        text.reserve(4 << 10);
+        match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)) {
+            Ok(0) => return Some(text),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Whether a line of `proc_pid_mountinfo(5)` begins with this number.
+fn is_listed(mounts: &[u8], mount: u64) -> bool {
+    let number = mount.to_string();
+    let begins = |line: &[u8]| line.strip_prefix(number.as_bytes()).is_some_and(|rest| rest.first() == Some(&b' '));
+    mounts.split(|byte| *byte == b'\n').any(begins)
+}
