@@ -1,1 +1,12 @@
-//! Floor 2: the real layer in a real guest, against a scripted proxy.
+//! The layer: the real library in real guests, against a proxy that plays a script.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a story that cannot be told has failed, and says where"
+)]
+
+mod fs;
+mod guest;
+mod scripted_proxy;
+mod target;

@@ -27,7 +27,9 @@ pub(crate) fn of(process: &Process, dir: c_int) -> Option<Place> {
 pub(crate) fn working_directory(process: &Process) -> Option<Place> {
     let path = rustix::process::getcwd(Vec::new()).ok()?.into_bytes();
     match path.strip_prefix(b"(unreachable)") {
-        Some(path) => Some(Place { there: true, path: without_prefix(process, path).unwrap_or(path).to_vec() }),
+        Some(path) => {
+            Some(Place { there: true, path: without_prefix(process, path).unwrap_or(path).to_vec() })
+        }
         None => Some(local_or_below_prefix(process, path)),
     }
 }
@@ -90,7 +92,8 @@ fn is_foreign_mount(mount: u64) -> bool {
 }
 
 fn own_mounts() -> Option<Vec<u8>> {
-    let file = rustix::fs::open("/proc/self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let file =
+        rustix::fs::open("/proc/self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut text = Vec::with_capacity(16 << 10);
     loop {
         text.reserve(4 << 10);
@@ -105,6 +108,7 @@ fn own_mounts() -> Option<Vec<u8>> {
 /// Whether a line of `proc_pid_mountinfo(5)` begins with this number.
 fn is_listed(mounts: &[u8], mount: u64) -> bool {
     let number = mount.to_string();
-    let begins = |line: &[u8]| line.strip_prefix(number.as_bytes()).is_some_and(|rest| rest.first() == Some(&b' '));
+    let begins =
+        |line: &[u8]| line.strip_prefix(number.as_bytes()).is_some_and(|rest| rest.first() == Some(&b' '));
     mounts.split(|byte| *byte == b'\n').any(begins)
 }

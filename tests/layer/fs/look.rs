@@ -1,0 +1,192 @@
+//! Calls that look at files.
+
+use mirrord_config::handoff::DataPath;
+use mirrord_core::rules::fs::FsMode;
+use mirrord_protocol::proxy::ToProxy;
+
+use super::{Session, set};
+
+#[test]
+fn every_way_to_open_a_file_opens_the_targets() {
+    let session = Session::new(FsMode::Read);
+    for name in
+        ["open", "open64", "__open_2", "__open64_2", "openat", "openat64", "__openat_2", "__openat64_2"]
+    {
+        session.each(&[(&format!("{name} /data/file"), "3 stays of the target")]);
+    }
+    session.each(&[
+        ("open-cloexec /data/link", "3 closes of the target"),
+        ("fopen /data/file", "of the target"),
+        ("fopen64 /data/file", "of the target"),
+        ("freopen /data/file", "of the target"),
+        ("freopen64 /data/file", "of the target"),
+        ("open /data/none", "ENOENT"),
+        ("open /data/file/x", "ENOTDIR"),
+        ("fopen /data/none", "ENOENT"),
+        ("freopen /data/none", "ENOENT"),
+        ("open /data/../data/./file", "3 stays of the target"),
+    ]);
+}
+
+#[test]
+fn attributes_are_the_targets() {
+    let session = Session::new(FsMode::Read);
+    let file = "100644 13";
+    for name in ["stat", "stat64", "fstatat", "__xstat", "__fxstatat", "statx"] {
+        session.each(&[(&format!("{name} /data/file"), file), (&format!("{name} /data/none"), "ENOENT")]);
+        session.each(&[(&format!("{name} /data/link"), file)]);
+    }
+    for name in ["lstat", "lstat64", "__lxstat", "fstatat64"] {
+        session.each(&[(&format!("{name} /data/link"), "120777 4")]);
+    }
+    for name in ["access", "eaccess", "euidaccess", "faccessat"] {
+        session.each(&[(&format!("{name} /data/file"), "done"), (&format!("{name} /data/none"), "ENOENT")]);
+    }
+    session.each(&[
+        ("statfs /data", "4711"),
+        ("statfs64 /data", "4711"),
+        ("statvfs /data", "143"),
+        ("statvfs64 /data", "143"),
+        ("statfs /none", "ENOENT"),
+        ("pathconf /data", "255"),
+        ("inotify /data/file", "0"),
+        ("getxattr /data/file user.there", "value"),
+        ("lgetxattr /data/file user.there", "value"),
+        ("getxattr-size /data/file user.there", "5"),
+        ("getxattr-short /data/file user.there", "ERANGE"),
+        ("getxattr /data/file user.none", "ENODATA"),
+        ("listxattr /data/file", "11"),
+        ("llistxattr /data/file", "11"),
+    ]);
+}
+
+#[test]
+fn paths_lead_where_they_lead_there() {
+    let session = Session::new(FsMode::Read);
+    session.each(&[
+        ("readlink /data/link", "file"),
+        ("readlink-short /data/link", "fil"),
+        ("readlink /data/file", "EINVAL"),
+        ("readlinkat /data/link", "file"),
+        ("__readlink_chk /data/link", "file"),
+        ("__readlinkat_chk /data/link", "file"),
+        ("realpath /data/link", "/data/file"),
+        ("realpath-null /data/folder/../link", "/data/file"),
+        ("__realpath_chk /data/link", "/data/file"),
+        ("canonicalize_file_name /data/link", "/data/file"),
+        ("realpath /data/none", "ENOENT"),
+    ]);
+}
+
+#[test]
+fn directories_are_listed_as_they_are_there() {
+    let session = Session::new(FsMode::Read);
+    session.each(&[
+        ("opendir /data/folder", "3 entries"),
+        ("opendir /data/file", "ENOTDIR"),
+        ("opendir /data/none", "ENOENT"),
+        ("scandir /data/folder", "deep one.txt two.txt"),
+        ("scandirat /data/folder", "deep one.txt two.txt"),
+        ("at /data ; scandirat folder", "0\ndeep one.txt two.txt"),
+        ("glob /data/folder/*.txt", "/data/folder/one.txt /data/folder/two.txt"),
+        ("glob64 /data/*/deep/*", "/data/folder/deep/three"),
+        ("glob /data/*.none", "glob 3"),
+    ]);
+    assert_eq!(
+        session.shell("ls /data/folder; echo /data/folder/*"),
+        "deep\none.txt\ntwo.txt\n/data/folder/deep /data/folder/one.txt /data/folder/two.txt"
+    );
+    assert_eq!(session.shell("find /data/folder -name 'o*' -type f"), "/data/folder/one.txt");
+    assert_eq!(session.shell("du -ab /data/folder/one.txt | cut -f1"), "1");
+}
+
+#[test]
+fn a_folder_there_is_a_place_to_look_from() {
+    let session = Session::new(FsMode::Read);
+    session.each(&[
+        ("at /data ; openat file", "0\n4 stays of the target"),
+        ("at /data ; fstatat file ; readlinkat link ; faccessat file", "0\n100644 13\nfile\ndone"),
+        ("at /data ; openat ../etc/hosts", "0\n4 stays hosts of the target"),
+        ("chdir /data ; getcwd ; open file", "done\n/data\n3 stays of the target"),
+        ("chdir /data/folder ; chdir .. ; getcwd-null ; stat link", "done\ndone\n/data\n100644 13"),
+        ("chdir /data ; getcwd-short ; __getcwd_chk ; get_current_dir_name", "done\nERANGE\n/data\n/data"),
+        ("at /data/folder ; fchdir ; getcwd ; open one.txt", "0\ndone\n/data/folder\n4 stays 1"),
+        ("chdir /data ; chdir /usr ; getcwd", "done\ndone\n/usr"),
+        ("chdir /data/none", "ENOENT"),
+    ]);
+    assert_eq!(
+        session.shell("cd /data/folder && pwd && cat one.txt ../file && cd / && pwd"),
+        "/data/folder\n1of the target/"
+    );
+}
+
+#[test]
+fn what_stays_here_is_seen_here() {
+    let session = Session::new(FsMode::Read);
+    session.each(&[
+        ("stat /data/file ; errno", "100644 13\n77"),
+        ("null", "EFAULT"),
+        ("chdir /usr ; getcwd", "done\n/usr"),
+    ]);
+    let here = std::fs::read_to_string("/etc/passwd").unwrap();
+    assert_eq!(session.shell("cat /etc/passwd"), here.trim_end());
+    assert_eq!(session.shell("cat /etc/hosts"), "hosts of the target");
+    session.each(&[("opendir /var/none", "ENOENT"), ("readlink /proc/self/fd/none", "ENOENT")]);
+    assert!(session.proxy.questions().iter().all(|question| !format!("{question:?}").contains("passwd")));
+}
+
+#[test]
+fn a_session_without_files_asks_nothing() {
+    let session = Session::new(FsMode::Local);
+    session.each(&[
+        ("open /data/file", "ENOENT"),
+        ("stat /data/file", "ENOENT"),
+        ("opendir /data", "ENOENT"),
+    ]);
+    assert_eq!(session.proxy.questions(), []);
+}
+
+#[test]
+fn what_is_hidden_is_nowhere() {
+    let session = Session::new(FsMode::Read);
+    std::fs::create_dir_all(session.root.path().join("hidden")).unwrap();
+    session.each(&[
+        ("open /hidden", "ENOENT"),
+        ("stat /hidden", "ENOENT"),
+        ("opendir /hidden", "ENOENT"),
+        ("fopen /hidden/x", "ENOENT"),
+        ("open /home/guest/.kube", "ENOENT"),
+    ]);
+    assert_eq!(session.proxy.questions(), []);
+}
+
+#[test]
+fn a_mapped_path_is_asked_for_under_its_other_name() {
+    let session = Session::new(FsMode::Read);
+    session.each(&[("open /mapped/file", "3 stays of the target"), ("stat /mapped/none", "ENOENT")]);
+    let session = Session::with(FsMode::Read, DataPath::Passed, |fs| fs.local = set(&["^/data"]));
+    session.each(&[("open /mapped/file", "ENOENT")]);
+    assert!(matches!(session.proxy.questions()[..], [ToProxy::Map(_)]));
+}
+
+#[test]
+fn a_file_in_memory_says_what_it_is() {
+    let session = Session::with(FsMode::Read, DataPath::Proxied, |_| {});
+    session.each(&[
+        ("open /data/file", "3 stays of the target"),
+        ("fstat-same /data/file", "same"),
+        ("fstat-same /etc/passwd", "same"),
+    ]);
+}
+
+#[test]
+fn without_the_proxy_what_belongs_there_fails_and_the_rest_works() {
+    let mut session = Session::new(FsMode::Read);
+    session.proxy.address.push_str("-gone");
+    session.each(&[
+        ("open /data/file", "EIO"),
+        ("stat /data/file", "EIO"),
+        ("opendir /data", "EIO"),
+        ("chdir /usr ; getcwd", "done\n/usr"),
+    ]);
+}
