@@ -9,5 +9,9 @@
 )]
 
 pub mod eventually;
+pub mod ground;
+pub mod guest;
 pub mod pod;
 pub mod programs;
+pub mod session;
+pub mod transcript;

@@ -1,1 +1,69 @@
 //! Floor 3: every guest does outside what it does inside the pod.
+//!
+//! Each guest is run bare inside the pod, and then outside, once for each data path; the transcripts must match.
+//! A difference is a bug in one of three places, and the transcript says which.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that cannot be told has failed")]
+
+mod bulk;
+mod clients;
+mod container;
+mod servers;
+
+use std::{
+    fs,
+    sync::{Mutex, OnceLock},
+};
+
+use mirrord_tests::{
+    ground::skip,
+    guest::Guest,
+    pod::Pod,
+    session::{DataPath, Session},
+    transcript::Transcript,
+};
+use serde_json::Value;
+
+/// The pod that most stories share. It ends with this process.
+fn pod() -> &'static Pod {
+    static POD: OnceLock<Pod> = OnceLock::new();
+    POD.get_or_init(|| Pod::start().expect("the pretend pod starts"))
+}
+
+/// Stories that change files there go one by one.
+static WRITERS: Mutex<()> = Mutex::new(());
+
+/// Runs a guest bare inside, then outside by both data paths.
+fn compare(guest: Guest, feature: &Value) {
+    if let Some(why) = guest.missing() {
+        return skip(&why);
+    }
+    let pod = pod();
+    let bare = Transcript::of(&mut guest.inside(pod));
+    let mut differences = Vec::new();
+    for data_path in wanted_paths() {
+        let session = Session::new(pod, data_path, feature);
+        let outside = Transcript::of(&mut guest.outside(&session));
+        if let Some(difference) = bare.difference(&outside) {
+            differences.push(format!("{data_path:?}:\n{difference}"));
+        }
+    }
+    assert!(differences.is_empty(), "{guest:?}\n{}", differences.join("\n\n"));
+}
+
+/// Both data paths, unless one is named: for work at the desk.
+fn wanted_paths() -> Vec<DataPath> {
+    let wanted = std::env::var("MIRRORD_TEST_DATA_PATH").unwrap_or_default();
+    DataPath::ALL.into_iter().filter(|it| wanted.is_empty() || it.name() == wanted).collect()
+}
+
+/// As [`compare`], for a guest that changes files there.
+fn compare_writer(guest: Guest, feature: &Value) {
+    let _alone = WRITERS.lock();
+    compare(guest, feature);
+    let left: Vec<_> = fs::read_dir(pod().path("/data/out")).unwrap().map(|it| it.unwrap().path()).collect();
+    for path in &left {
+        let _ = fs::remove_dir_all(path);
+    }
+    assert!(left.is_empty(), "{guest:?} has left {left:?} there");
+}

@@ -4,7 +4,7 @@ use std::{env, ffi::OsString, io, process::ExitCode};
 
 use mirrord_tests::pod::{birth, enter};
 
-const USAGE: &str = "usage: pretend-pod run | pretend-pod enter PID PROGRAM [ARGUMENTS...]";
+const USAGE: &str = "usage: pretend-pod run | pretend-pod enter PID FOLDER PROGRAM [ARGUMENTS...]";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
@@ -12,10 +12,10 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["run"] => birth::run().map(|()| 0),
         ["main", outside] => birth::main_process(outside).map(|()| 0),
-        ["enter", pid, _, ..] => pid
+        ["enter", pid, _, _, ..] => pid
             .parse()
             .map_err(io::Error::other)
-            .and_then(|pid| enter::enter(pid, &arguments[2], &arguments[3..])),
+            .and_then(|pid| enter::enter(pid, &arguments[2], &arguments[3], &arguments[4..])),
         _ => Err(io::Error::other(USAGE)),
     };
     match outcome {

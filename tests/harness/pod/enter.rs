@@ -18,7 +18,7 @@ use nix::{
 /// Runs a program in every namespace of a process, with that process's environment: the subcommand `enter`.
 ///
 /// Its exit code, or 128 and its signal, is ours to end with.
-pub fn enter(pid: i32, program: &OsString, arguments: &[OsString]) -> io::Result<i32> {
+pub fn enter(pid: i32, folder: &OsString, program: &OsString, arguments: &[OsString]) -> io::Result<i32> {
     let environment = environment_of(pid)?;
     let mut flags = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
@@ -30,7 +30,7 @@ pub fn enter(pid: i32, program: &OsString, arguments: &[OsString]) -> io::Result
     }
     setns(open_process(pid)?.as_fd(), flags)?;
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(environment).current_dir("/");
+    command.args(arguments).env_clear().envs(environment).current_dir(folder);
     // The child is the first of ours in the pod's process namespace; it must not outlive us.
     // SAFETY: between fork and exec only one system call is made, on no memory.
     unsafe { command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)) };

@@ -70,8 +70,13 @@ impl Pod {
 
     /// A program to be run inside, with the pod's own environment.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        self.command_in("/", program)
+    }
+
+    /// A program to be run inside, from a folder of the pod's.
+    pub fn command_in(&self, folder: &str, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(Self::program());
-        command.arg("enter").arg(self.pid.to_string()).arg(program);
+        command.arg("enter").arg(self.pid.to_string()).arg(folder).arg(program);
         command
     }
 

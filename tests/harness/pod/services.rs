@@ -246,7 +246,7 @@ fn serve_unix(path: &str) -> io::Result<()> {
 
 /// A real Redis, where there is one on this machine.
 fn start_redis() {
-    let options = ["--bind", "*", "--port", "6379", "--unixsocket", "/run/redis.sock"];
+    let options = ["--bind", "* -::*", "--port", "6379", "--unixsocket", "/run/redis.sock"];
     let quiet =
         ["--save", "", "--appendonly", "no", "--protected-mode", "no", "--daemonize", "no", "--dir", "/tmp"];
     let started = Command::new("redis-server")

@@ -1,0 +1,16 @@
+// Datagrams by every call that sends or receives them.
+#include "story.h"
+
+int main(void) {
+    char b[4][64]; struct sockaddr_in a = internet(7), from; socklen_t n = sizeof from; struct timeval t = {3, 0};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0); setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+    struct iovec v[3] = {{"one", 3}, {"two", 3}, {"three", 5}}; struct mmsghdr m[3] = {0}; for (int i = 0; i < 3; i++) m[i].msg_hdr = (struct msghdr){.msg_name = &a, .msg_namelen = sizeof a, .msg_iov = &v[i], .msg_iovlen = 1};
+    say("sendmmsg", sendmmsg(fd, m, 3, 0)); struct sockaddr_in peers[3]; int got = 0;
+    while (got < 3) { struct mmsghdr r[3] = {0}; struct iovec w[3]; for (int i = 0; i < 3; i++) { w[i] = (struct iovec){b[i], 64}; r[i].msg_hdr = (struct msghdr){.msg_name = &peers[i], .msg_namelen = sizeof peers[i], .msg_iov = &w[i], .msg_iovlen = 1}; } int k = recvmmsg(fd, r, 3, MSG_WAITFORONE, NULL); if (k < 0) { say("recvmmsg", k); break; } for (int i = 0; i < k; i++) { said("got", b[i], r[i].msg_len); printf("from %s %d\n", inet_ntoa(peers[i].sin_addr), ntohs(peers[i].sin_port)); } got += k; }
+    say("sendto", sendto(fd, "datagram", 8, 0, (struct sockaddr *)&a, sizeof a)); said("recvfrom", b[0], recvfrom(fd, b[0], 64, 0, (struct sockaddr *)&from, &n)); printf("%s %d %u\n", inet_ntoa(from.sin_addr), ntohs(from.sin_port), n);
+    say("connect", connect(fd, (struct sockaddr *)&a, sizeof a)); say("send", send(fd, "x", 1, 0)); say("recv", recv(fd, b[0], 64, 0)); say("write", write(fd, "yy", 2)); say("read", read(fd, b[0], 64)); say("sendto again", sendto(fd, "zzz", 3, 0, NULL, 0)); say("peek", recv(fd, b[0], 64, MSG_PEEK)); say("trunc", recv(fd, b[0], 1, MSG_TRUNC));
+    struct sockaddr none = {.sa_family = AF_UNSPEC}; say("disconnect", connect(fd, &none, sizeof none)); say("send alone", send(fd, "x", 1, 0)); say("sendto then", sendto(fd, "q", 1, 0, (struct sockaddr *)&a, sizeof a)); say("recv then", recv(fd, b[0], 64, 0)); say("MSG_DONTWAIT", recv(fd, b[0], 64, MSG_DONTWAIT)); close(fd);
+    a = internet(81); fd = socket(AF_INET, SOCK_DGRAM, 0); setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t); connect(fd, (struct sockaddr *)&a, sizeof a); send(fd, "x", 1, 0); say("refused", recv(fd, b[0], 64, 0)); close(fd);
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(7)}; inet_pton(AF_INET6, "fd77::2", &six.sin6_addr); fd = socket(AF_INET6, SOCK_DGRAM, 0); setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t); say("six", sendto(fd, "six", 3, 0, (struct sockaddr *)&six, sizeof six)); struct sockaddr_in6 p; n = sizeof p; say("six", recvfrom(fd, b[0], 64, 0, (struct sockaddr *)&p, &n)); printf("%d %d\n", p.sin6_family, ntohs(p.sin6_port)); close(fd);
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0); int ep = epoll_create1(0); struct epoll_event e = {.events = EPOLLIN}; epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e); a = internet(7); sendto(fd, "ep", 2, 0, (struct sockaddr *)&a, sizeof a); say("epoll", epoll_wait(ep, &e, 1, 3000)); say("recv", recv(fd, b[0], 64, 0)); if (!fork()) { sendto(fd, "kid", 3, 0, (struct sockaddr *)&a, sizeof a); _exit(0); } wait(NULL); epoll_wait(ep, &e, 1, 3000); say("for a child", recv(fd, b[0], 64, 0)); return 0;
+}

@@ -1,0 +1,89 @@
+//! `mirrord exec`, as a story starts it.
+
+use std::{io::Write, path::Path, process::Command};
+
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+use crate::{pod::Pod, programs};
+
+/// How descriptors reach the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataPath {
+    /// Made there, and passed.
+    Passed,
+    /// Made here, and relayed.
+    Proxied,
+}
+
+impl DataPath {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Passed, Self::Proxied];
+
+    /// As the configuration has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Proxied => "proxied",
+        }
+    }
+}
+
+/// What a session is to do; its configuration file lives as long as this.
+#[derive(Debug)]
+pub struct Session {
+    target: String,
+    data_path: DataPath,
+    file: NamedTempFile,
+}
+
+impl Session {
+    /// A session with a pod. `feature` is what the configuration has under that key.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    #[must_use]
+    pub fn new(pod: &Pod, data_path: DataPath, feature: &Value) -> Self {
+        Self::with(&pod.target(), data_path, feature)
+    }
+
+    /// A session with any target.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    #[must_use]
+    pub fn with(target: &str, data_path: DataPath, feature: &Value) -> Self {
+        let mut file = tempfile::Builder::new().prefix("story-").suffix(".json").tempfile().unwrap();
+        let configuration = json!({ "feature": feature });
+        file.write_all(configuration.to_string().as_bytes()).unwrap();
+        Self { target: target.to_owned(), data_path, file }
+    }
+
+    /// `mirrord exec`, up to the command that is still to come.
+    #[must_use]
+    pub fn exec(&self) -> Command {
+        let mut command = Command::new(programs::mirrord());
+        command
+            .arg("exec")
+            .args(["--target", &self.target, "--data-path", self.data_path.name()])
+            .arg("--config-file")
+            .arg(self.file.path())
+            .arg("--")
+            .current_dir("/tmp")
+            .env("MIRRORD_PROGRESS_MODE", "off");
+        // What the developer of these tests has set is not part of the story.
+        for name in ["MIRRORD_CONFIG_FILE", "MIRRORD_LOG", "LD_PRELOAD"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// A program as the guest.
+    #[must_use]
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = self.exec();
+        command.arg(program);
+        command
+    }
+}

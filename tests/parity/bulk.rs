@@ -1,0 +1,1 @@
+//! A gigabyte each way, and every byte looked at.

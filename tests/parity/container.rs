@@ -1,0 +1,1 @@
+//! A real container as the target.

@@ -1,0 +1,1 @@
+//! Servers as guests: they answer the pod's traffic, or hear it.
