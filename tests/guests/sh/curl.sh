@@ -6,5 +6,5 @@ curl -s http://web.shop/a http://web.shop/b -w '%{num_connects}\n'
 curl -s http://nowhere.shop/; echo $?; curl -s http://10.77.0.2:81/; echo $?; curl -s --connect-timeout 1 http://10.77.0.2:7005/; echo $?; curl -s http://203.0.113.1/; echo $?
 curl -s http://web.shop/bytes/5000000 | sha256sum
 curl -sI http://web.shop/head -X GET | tr -d '\r'; curl -s --unix-socket /run/shop.sock http://x/; echo $?
-curl -s -4 http://db.shop/only; curl -s --parallel http://web.shop/bytes/70000 http://web.shop/bytes/70000 | wc -c
+curl -s -4 http://db.shop/only; curl -s --no-progress-meter --parallel http://web.shop/bytes/70000 http://web.shop/bytes/70000 | wc -c
 curl -s http://localhost/here
