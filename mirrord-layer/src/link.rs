@@ -331,7 +331,7 @@ fn receive(socket: BorrowedFd<'_>, patient: bool) -> Result<Reply, LinkError> {
         }
     };
     let mut descriptors = [const { None }; MAX_DESCRIPTORS];
-    let arrived = ancillary.drain().flat_map(|message| match message {
+    let arrived = ancillary.drain().filter_map(|message| match message {
         RecvAncillaryMessage::ScmRights(rights) => Some(rights),
         _ => None,
     });

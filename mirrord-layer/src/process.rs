@@ -62,6 +62,22 @@ impl Process {
         self.facts.data_path == DataPath::Passed
     }
 
+    /// Whether sockets that live there are told from ours by their network namespace, and made there.
+    pub(crate) fn passes_sockets(&self) -> bool {
+        let there = self.facts.netns_cookie;
+        self.is_passed() && self.facts.has_target && there != 0 && there != self.netns_cookie
+    }
+
+    /// Whether streams and datagrams are relayed by the proxy.
+    pub(crate) fn relays_sockets(&self) -> bool {
+        !self.is_passed() && self.facts.has_target
+    }
+
+    /// Whether a port is a debugger's, on this machine's loopback.
+    pub(crate) fn is_debugger_port(&self, port: u16) -> bool {
+        self.facts.debugger_ports.iter().any(|(first, last)| (*first..=*last).contains(&port))
+    }
+
     /// Whether the session listens on a TCP port here.
     pub(crate) fn is_our_port(&self, port: u16) -> bool {
         let Some(page) = self.ports else { return false };

@@ -30,6 +30,13 @@ pub(crate) fn judge<T>(body: impl FnOnce(&'static Process) -> T, original: impl 
     }
 }
 
+/// Runs a body that says nothing where the call is to be left: then, in a process that is no guest, and when the body
+/// panics. The caller runs the original itself, outside of every catch, so that a thread may be cancelled in it.
+pub(crate) fn taken<T>(body: impl FnOnce(&'static Process) -> Option<T>) -> Option<T> {
+    let process = process::get()?;
+    std::panic::catch_unwind(AssertUnwindSafe(|| body(process))).ok().flatten()
+}
+
 /// Work that allocates, in memory that is given back when it ends. A value that leaves it must not point into it.
 pub(crate) fn work<T>(deed: impl FnOnce() -> T) -> T {
     let _scope = Scope::enter();

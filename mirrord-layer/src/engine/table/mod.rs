@@ -42,6 +42,63 @@ macro_rules! rows {
         )*
     };
 }
+
+/// Makes the rows of a family whose calls may wait. A thread may be cancelled where it waits (`pthreads(7)`), which
+/// unwinds it by force, and no catch may stand in the way of that: so the original runs outside of ours. The body of
+/// a row that begins with `before` says nothing if the call is to be left; that of an `around` row calls the original
+/// itself.
+macro_rules! waiting_rows {
+    ($(
+        $(#[$doc:meta])*
+        $how:ident fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty = $($body:ident)::+, $rule:literal;
+    )*) => {
+        /// The displaced functions of this family.
+        #[allow(dead_code, reason = "a row that another one serves never calls its own")]
+        pub(crate) mod original {
+            #[allow(unused_imports, reason = "each family names the C types that it needs")]
+            use super::*;
+            $(
+                pub(crate) fn $name() -> unsafe extern "C-unwind" fn($($type),*) -> $ret {
+                    const NAME: &std::ffi::CStr =
+                        match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                            Ok(name) => name,
+                            Err(_) => c"",
+                        };
+                    static ORIGINAL: $crate::engine::original::Original =
+                        $crate::engine::original::Original::new(NAME);
+                    // SAFETY: the symbol has this signature in every C library that we load beside.
+                    unsafe { std::mem::transmute(ORIGINAL.address()) }
+                }
+            )*
+        }
+        $(
+            $(#[$doc])*
+            #[unsafe(no_mangle)]
+            unsafe extern "C-unwind" fn $name($($arg: $type),*) -> $ret {
+                waiting_row!($how $name($($arg),*) $($body)::+)
+            }
+        )*
+    };
+}
+
+/// What one row of [`waiting_rows`] does.
+macro_rules! waiting_row {
+    (before $name:ident($($arg:ident),*) $($body:ident)::+) => {{
+        let taken = $crate::engine::taken(|process| {
+            // SAFETY: the arguments are the guest's, under the contract of the function that it calls.
+            unsafe { $crate::hooks::$($body)::+(process, $($arg),*) }
+        });
+        match taken {
+            Some(answer) => answer,
+            // SAFETY: as above.
+            None => unsafe { original::$name()($($arg),*) },
+        }
+    }};
+    (around $name:ident($($arg:ident),*) $($body:ident)::+) => {
+        // SAFETY: the arguments are the guest's, under the contract of the function that it calls.
+        unsafe { $crate::hooks::$($body)::+($($arg),*) }
+    };
+}
 pub(crate) mod fs;
 pub(crate) mod names;
 pub(crate) mod net;

@@ -1,0 +1,101 @@
+//! `getsockname(2)` and `getpeername(2)`: the addresses that a socket would have if it were where it seems to be.
+
+use std::net::SocketAddr;
+
+use libc::{c_int, sockaddr, socklen_t};
+use mirrord_core::{addr, rules::address::Protocol};
+use mirrord_protocol::proxy::sockets::{SocketAnswer, SocketQuestion};
+
+use super::{accept::may_be_doorbell, ask, lives_there};
+use crate::{
+    abi::{
+        is_plausible,
+        sockaddr::{Address, Encoded},
+        socket::{CLOSED, LISTENING, Socket},
+    },
+    process::Process,
+};
+
+/// `SO_ORIGINAL_DST`, of both families: the address that the peer of a redirected connection asked for.
+const ORIGINAL_DESTINATION: c_int = 80;
+
+pub(crate) unsafe fn getsockname(
+    process: &Process,
+    fd: c_int,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+) -> Option<c_int> {
+    // SAFETY: the guest's places, under the contract of `getsockname(2)`.
+    unsafe { answer(process, Socket(fd), address, length, own_address) }
+}
+
+pub(crate) unsafe fn getpeername(
+    process: &Process,
+    fd: c_int,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+) -> Option<c_int> {
+    // SAFETY: the guest's places, under the contract of `getpeername(2)`.
+    unsafe { answer(process, Socket(fd), address, length, peer_address) }
+}
+
+unsafe fn answer(
+    process: &Process,
+    socket: Socket,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+    find: fn(&Process, Socket, Protocol) -> Option<SocketAddr>,
+) -> Option<c_int> {
+    if !process.facts.has_target || !is_plausible(address) || !is_plausible(length) {
+        return None;
+    }
+    let told = find(process, socket, socket.transport()?)?;
+    // SAFETY: the caller's duty.
+    unsafe { Encoded::new(told, socket.domain().ok()?).give(address, length) };
+    Some(0)
+}
+
+fn own_address(process: &Process, socket: Socket, protocol: Protocol) -> Option<SocketAddr> {
+    let local = socket.local().ok().filter(|local| local.port() != 0)?;
+    if lives_there(process, socket) {
+        return (protocol == Protocol::Tcp).then(|| stolen_address(socket, local)).flatten();
+    }
+    let asked = match socket.peer() {
+        Ok(peer) => may_be_ours(process, peer),
+        Err(_) if protocol == Protocol::Udp => process.relays_sockets(),
+        // A listener, or one that will be: it may be bound elsewhere than it asked for.
+        Err(_) => matches!(socket.tcp_state(), Ok(CLOSED | LISTENING)),
+    };
+    asked.then(|| addresses(socket)).flatten().map(|(local, _)| local)
+}
+
+fn peer_address(process: &Process, socket: Socket, _: Protocol) -> Option<SocketAddr> {
+    let peer = socket.peer().ok()?;
+    if lives_there(process, socket) || !may_be_ours(process, peer) {
+        return None;
+    }
+    addresses(socket).map(|(_, peer)| peer)
+}
+
+/// Whether the other end may be the proxy's.
+fn may_be_ours(process: &Process, peer: SocketAddr) -> bool {
+    may_be_doorbell(peer) || (process.relays_sockets() && addr::is_loopback(peer.ip()))
+}
+
+fn addresses(socket: Socket) -> Option<(SocketAddr, SocketAddr)> {
+    match ask(SocketQuestion::Addresses(socket.inode().ok()?)) {
+        Ok((SocketAnswer::Addresses { local, peer }, _)) => Some((local, peer)),
+        _ => None,
+    }
+}
+
+/// A stolen connection was turned to the agent's port; the kernel still knows which one it was meant for. One that
+/// begins there was meant for its peer.
+fn stolen_address(socket: Socket, local: SocketAddr) -> Option<SocketAddr> {
+    let peer = socket.peer().ok()?;
+    let level = if addr::plain(peer).is_ipv4() { libc::IPPROTO_IP } else { libc::IPPROTO_IPV6 };
+    let meant = socket.long_option(level, ORIGINAL_DESTINATION).ok()?;
+    let Address::Inet(meant) = meant.address() else { return None };
+    let is_its_own = |other| addr::plain(meant) == addr::plain(other);
+    (!is_its_own(peer) && !is_its_own(local)).then_some(meant)
+}
