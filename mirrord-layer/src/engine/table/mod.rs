@@ -74,7 +74,7 @@ macro_rules! waiting_rows {
         $(
             $(#[$doc])*
             #[unsafe(no_mangle)]
-            unsafe extern "C-unwind" fn $name($($arg: $type),*) -> $ret {
+            pub(crate) unsafe extern "C-unwind" fn $name($($arg: $type),*) -> $ret {
                 waiting_row!($how $name($($arg),*) $($body)::+)
             }
         )*

@@ -37,12 +37,8 @@ const NO_WATCH: Watch = Watch { set: -1, number: -1, event: libc::epoll_event { 
 impl Numbers {
     /// Those of a socket: its own, and what else the process calls it.
     pub(super) fn of(socket: Socket) -> Self {
-        let mut numbers = Self {
-            known: [socket.0; N_NUMBERS],
-            n_known: 1,
-            watches: [NO_WATCH; N_WATCHES],
-            n_watches: 0,
-        };
+        let mut numbers =
+            Self { known: [socket.0; N_NUMBERS], n_known: 1, watches: [NO_WATCH; N_WATCHES], n_watches: 0 };
         let Ok(inode) = socket.inode() else { return numbers };
         // Numbers first: a set names those that it watches.
         each_link(|number, link| {
