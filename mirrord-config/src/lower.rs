@@ -1,10 +1,22 @@
 //! Settings into core rules; all judgement about settings is here.
 
+mod env;
+mod fs;
+mod network;
+mod target;
+
 use std::path::PathBuf;
 
 use mirrord_core::{
-    rules::{Rules, env::EnvRules},
+    rules::{Rules, env::EnvRules, pattern::PatternSet, process::ProcessRules},
     target::Target,
+};
+
+pub use crate::file::DataPath as DataPathChoice;
+use crate::{
+    problem::Findings,
+    resolve::{Input, NoTarget, Settings},
+    source::Overrides,
 };
 
 /// Everything that the command and its proxy must know of the configuration.
@@ -36,18 +48,6 @@ pub struct Lowered {
     pub turbo: bool,
 }
 
-/// `data_path`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DataPathChoice {
-    /// Passed where the target is on this machine, proxied elsewhere.
-    #[default]
-    Auto,
-    /// Descriptors are made where the target stands, and passed.
-    Passed,
-    /// They are made here, and relayed.
-    Proxied,
-}
-
 /// `internal_proxy`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxySettings {
@@ -70,4 +70,166 @@ pub struct Key {
     pub text: String,
     /// Whether nobody chose it.
     pub is_generated: bool,
+}
+
+/// Lowers settings. Whatever is wrong is among the findings; then the result means nothing.
+pub(crate) fn lower(
+    settings: &Settings,
+    input: &Input<'_>,
+    no_target: NoTarget,
+    findings: &mut Findings,
+) -> Lowered {
+    let mut lowering = Lowering { settings, input, findings };
+    let target = lowering.target();
+    let presence = match (&target, no_target) {
+        (Target::Named { .. }, _) => Presence::Target,
+        (Target::Targetless, NoTarget::IsOpen) if settings.file.target.path.is_none() => Presence::Target,
+        (Target::Targetless, _) => Presence::Targetless,
+    };
+    let (fs, mapping) = lowering.fs(presence);
+    let file = &settings.file;
+    let outgoing = lowering.outgoing();
+    let rules = Rules {
+        process: lowering.processes(),
+        fs,
+        dns: lowering.dns(&outgoing),
+        outgoing,
+        incoming: lowering.incoming(presence),
+        hostname: file.feature.hostname && presence == Presence::Target,
+        ipv6: file.feature.network.ipv6,
+    };
+    let environment = lowering.environment(presence);
+    lowering.retries();
+    lowering.key();
+    Lowered {
+        target,
+        rules,
+        environment,
+        mapping,
+        readonly_file_buffer: lowering.readonly_file_buffer(),
+        data_path: file.data_path,
+        proxy: lowering.proxy(),
+        agent_log_level: file.agent.log_level.clone().unwrap_or_else(|| "info".to_owned()),
+        agent_communication_timeout: file.agent.communication_timeout.map(u64::from),
+        key: settings.key.clone(),
+        debugger_ports: lowering.debugger_ports(),
+        turbo: file.feature.magic.turbo,
+    }
+}
+
+/// Whether there is a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    Target,
+    Targetless,
+}
+
+/// Settings on their way.
+struct Lowering<'a, 'i> {
+    settings: &'a Settings,
+    input: &'a Input<'i>,
+    findings: &'a mut Findings,
+}
+
+impl Lowering<'_, '_> {
+    /// Notes what is wrong with a key, where its value came from.
+    fn problem(&mut self, key: &str, message: String, hint: Option<String>) {
+        let origin = self.settings.tree.origin_of(key);
+        self.findings.problem(Some(origin), key, message, hint);
+    }
+
+    /// Notes what is wrong with an entry of a map, whose name may hold dots.
+    fn problem_in_map(&mut self, key: &str, name: &str, message: String) {
+        let entry = self.settings.tree.get(key).and_then(|node| node.entry(name));
+        let origin = entry.map_or_else(|| self.settings.tree.origin_of(key), |entry| entry.origin);
+        self.findings.problem(Some(origin), key, message, None);
+    }
+
+    /// Says something about a key.
+    fn warn(&mut self, key: &str, message: &str) {
+        let place = self.findings.place(self.settings.tree.origin_of(key));
+        self.findings.warn(format!("{place}: {message}"));
+    }
+
+    /// Compiles the patterns of a list; each one that is malformed is told by its own place.
+    fn patterns(&mut self, key: &str, list: Option<&Vec<String>>) -> PatternSet {
+        let list = list.map(Vec::as_slice).unwrap_or_default();
+        match PatternSet::compile(list) {
+            Ok(set) => set,
+            Err(error) => {
+                let n_problems = self.findings.n_problems();
+                for (index, pattern) in list.iter().enumerate() {
+                    if let Err(error) = PatternSet::compile(&[pattern]) {
+                        self.problem(&format!("{key}[{index}]"), format!("`{key}`: {error}"), None);
+                    }
+                }
+                if self.findings.n_problems() == n_problems {
+                    self.problem(key, format!("`{key}`: {error}"), None);
+                }
+                PatternSet::default()
+            }
+        }
+    }
+
+    fn processes(&mut self) -> ProcessRules {
+        let file = &self.settings.file;
+        let mut skip = file.skip_processes.clone().unwrap_or_default();
+        if let Some(extra) = &file.skip_extra_build_tools {
+            if file.skip_build_tools {
+                skip.extend(extra.iter().cloned());
+            } else {
+                self.warn(
+                    "skip_extra_build_tools",
+                    "`skip_extra_build_tools` has no effect: `skip_build_tools` is off",
+                );
+            }
+        }
+        ProcessRules { skip, skip_build_tools: file.skip_build_tools }
+    }
+
+    fn proxy(&mut self) -> ProxySettings {
+        let proxy = &self.settings.file.internal_proxy;
+        ProxySettings {
+            start_idle_timeout: proxy.start_idle_timeout,
+            idle_timeout: proxy.idle_timeout,
+            log_level: proxy.log_level.clone(),
+            log_destination: proxy.log_destination.as_deref().map(PathBuf::from),
+            json_log: proxy.json_log,
+        }
+    }
+
+    fn retries(&mut self) {
+        let retry = &self.settings.file.startup_retry;
+        if retry.max_ms == 0 {
+            self.problem("startup_retry.max_ms", "`startup_retry.max_ms` is 0".to_owned(), None);
+        } else if retry.min_ms > retry.max_ms {
+            let message = "`startup_retry.min_ms` is larger than `startup_retry.max_ms`".to_owned();
+            self.problem("startup_retry.min_ms", message, None);
+        }
+    }
+
+    fn key(&mut self) {
+        if self.settings.key.text.trim().is_empty() {
+            self.problem("key", "`key` is empty".to_owned(), Some("leave it out to get one".to_owned()));
+        }
+    }
+
+    fn debugger_ports(&mut self) -> Vec<(u16, u16)> {
+        const VARIABLE: &str = "MIRRORD_IGNORE_DEBUGGER_PORTS";
+        let overrides = Overrides { environment: &self.input.environment, flags: &self.input.flags };
+        let Some((text, origin)) = overrides.get(VARIABLE) else { return Vec::new() };
+        let mut ranges = Vec::new();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            match (first.trim().parse::<u16>(), last.trim().parse::<u16>()) {
+                (Ok(first), Ok(last)) if first <= last => ranges.push((first, last)),
+                _ => {
+                    let message = format!("`{part}` is neither a port nor a range of ports");
+                    let hint = "write ports and ranges with commas between them: `9229,5678-5690`".to_owned();
+                    self.findings.problem(Some(origin), "", message, Some(hint));
+                }
+            }
+        }
+        ranges
+    }
 }

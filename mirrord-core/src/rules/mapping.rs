@@ -18,10 +18,7 @@ impl Mapping {
     pub fn compile(pairs: &[(String, String)]) -> Result<Self, PatternError> {
         let compile = |(pattern, replacement): &(String, String)| {
             let regex = RegexBuilder::new(pattern).case_insensitive(true).build().map_err(|error| {
-                PatternError::Syntax {
-                    pattern: pattern.clone(),
-                    why: error.to_string().lines().last().unwrap_or_default().to_owned(),
-                }
+                PatternError::Syntax { pattern: pattern.clone(), why: super::pattern::explain(&error) }
             })?;
             Ok((regex, replacement.clone()))
         };

@@ -88,6 +88,13 @@ mod compile {
         TooComplex(#[source] Box<BuildError>),
     }
 
+    /// What a parser says, in a line.
+    pub(in crate::rules) fn explain(error: &impl std::error::Error) -> String {
+        let said = error.to_string();
+        let line = said.lines().last().unwrap_or_default().trim();
+        line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    }
+
     impl PatternSet {
         /// Compiles a list. Unicode classes are matched by their ASCII part.
         ///
@@ -101,7 +108,7 @@ mod compile {
             for pattern in patterns {
                 syntax::parse_with(pattern.as_ref(), &syntax).map_err(|error| PatternError::Syntax {
                     pattern: pattern.as_ref().to_owned(),
-                    why: error.to_string().lines().last().unwrap_or_default().to_owned(),
+                    why: explain(&error),
                 })?;
             }
             let table = dense::Builder::new()
@@ -122,6 +129,8 @@ mod compile {
 
 #[cfg(feature = "compile")]
 pub use compile::PatternError;
+#[cfg(feature = "compile")]
+pub(in crate::rules) use compile::explain;
 
 #[cfg(test)]
 mod tests {
