@@ -1,10 +1,35 @@
 //! Parses, runs, reports, exits.
 
+mod args;
+mod assets;
+mod commands;
+mod environment;
+mod inherited;
+mod inject;
+mod inspect;
+mod launch;
+mod printer;
+mod program;
+mod progress;
 mod proxy;
+mod random;
+mod report;
+mod session;
+mod settings;
+mod summary;
+mod targets;
 
-fn main() -> std::process::ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("intproxy") => proxy::run(),
-        _ => std::process::ExitCode::FAILURE,
-    }
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = match args::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(usage) => return printer::tell_usage(&usage),
+    };
+    commands::run(arguments).unwrap_or_else(|report| {
+        printer::tell_report(&report);
+        ExitCode::from(report.code)
+    })
 }

@@ -2,7 +2,7 @@
 //! environment, starts a thread or asks for randomness. What it must know is an argument; what it wants is a value.
 //!
 //! In reading order: the answer to the only question ([`verdict`]), what may not be mistaken for one another
-//! ([`addr`], [`path`], [`target`]), and what a session may do ([`rules`]).
+//! ([`addr`], [`path`], [`target`]), what a session may do ([`rules`]), and whose traffic the target's is ([`steal`]).
 
 #![forbid(unsafe_code)]
 
@@ -10,5 +10,6 @@ pub mod addr;
 pub mod path;
 pub mod proxy;
 pub mod rules;
+pub mod steal;
 pub mod target;
 pub mod verdict;

@@ -3,6 +3,15 @@
 //! One [`Incoming`] serves every session of this agent. It must be started on a tokio runtime whose threads stand in
 //! the target's network namespace, and it lives until [`Incoming::shutdown`], or until its last handle is dropped.
 
+mod arrive;
+mod copy;
+mod drive;
+mod guard;
+mod nftables;
+mod pass;
+mod redirect;
+mod ruleset;
+
 use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
@@ -14,7 +23,13 @@ use mirrord_protocol::{
     fault::Fault,
     id::{ArrivalId, ClientId},
 };
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, oneshot},
+};
+
+pub(crate) use copy::Hearing;
+use drive::{Command, Driver};
 
 /// What happens at subscribed ports, for whom it concerns.
 #[derive(Debug)]
@@ -60,29 +75,18 @@ pub(crate) enum Heard {
     Broken(i32),
 }
 
-/// What is heard of one mirrored connection. Dropping it ends the copy, and nothing else.
-#[derive(Debug)]
-pub(crate) struct Hearing {
-    pieces: mpsc::UnboundedReceiver<Heard>,
-}
-
-impl Hearing {
-    /// The next piece; none after an end. Safe to cancel.
-    pub(crate) async fn next(&mut self) -> Option<Heard> {
-        self.pieces.recv().await
-    }
-}
-
 /// A handle on the traffic that the target receives; clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Incoming {
-    events: mpsc::UnboundedSender<Event>,
+    commands: mpsc::UnboundedSender<Command>,
 }
 
 impl Incoming {
     /// Begins with no port subscribed and nothing changed in the target. Must be called within a tokio runtime.
     pub(crate) fn start(events: mpsc::UnboundedSender<Event>) -> Self {
-        Self { events }
+        let (commands, commands_rx) = mpsc::unbounded_channel();
+        tokio::spawn(Driver::new(events).run(commands_rx));
+        Self { commands }
     }
 
     /// From now on, connections to a port arrive at the client. Asking again for the same port replaces the wish.
@@ -96,25 +100,25 @@ impl Incoming {
         owner: String,
         call: SubscribeCall,
     ) -> Result<(), Fault> {
-        let _ = (client, owner, call, &self.events);
-        Err(Fault::with_words(libc::ENOSYS, "ports cannot be subscribed yet"))
+        let asked = self.ask(|reply| Command::Subscribe { client, owner, call, reply }).await;
+        asked.unwrap_or_else(|| Err(Fault::with_words(libc::ESHUTDOWN, "the agent is about to end")))
     }
 
     /// No new connection of this port arrives at the client any more. When this returns, the target has it again,
     /// unless another client has it; what has arrived before lives on.
     pub(crate) async fn unsubscribe(&self, client: ClientId, port: Port) {
-        let _ = (client, port);
+        self.ask(|reply| Command::Unsubscribe { client, port, reply }).await;
     }
 
     /// The client is gone: its ports are given up, and what nobody took goes to the target.
     pub(crate) async fn client_gone(&self, client: ClientId) {
-        let _ = client;
+        self.ask(|reply| Command::Gone { client, reply }).await;
     }
 
     /// Nobody takes this arrival, and nothing was read from it: a stolen one goes to the target's own listener.
     /// A passed one must ride along as `socket`.
     pub(crate) async fn return_arrival(&self, client: ClientId, arrival: ArrivalId, socket: Option<OwnedFd>) {
-        let _ = (client, arrival, socket);
+        self.ask(|reply| Command::Return { client, arrival, socket, reply }).await;
     }
 
     /// The bytes of an arrival that was announced without a descriptor; each can be taken once, by its client.
@@ -122,11 +126,23 @@ impl Incoming {
     /// # Errors
     /// `ENOENT` where no such arrival waits: unknown, another client's, taken, returned, or overdue.
     pub(crate) async fn take_arrival(&self, client: ClientId, arrival: ArrivalId) -> Result<Taken, Fault> {
-        let _ = (client, arrival);
-        Err(Fault::os(libc::ENOENT))
+        let taken = self.ask(|reply| Command::Take { client, arrival, reply }).await.flatten();
+        taken.ok_or_else(|| Fault::with_words(libc::ENOENT, format!("arrival {arrival} does not wait")))
     }
 
     /// Undoes everything: no port is redirected or captured when this returns, what nobody took goes to the target,
     /// and connections that are being passed to the target had a few seconds to come to their end.
-    pub(crate) async fn shutdown(&self) {}
+    pub(crate) async fn shutdown(&self) {
+        self.ask(|reply| Command::Shutdown { reply }).await;
+    }
+
+    /// None if the driver has ended.
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).ok()?;
+        answer.await.ok()
+    }
 }
+
+#[cfg(test)]
+mod tests;

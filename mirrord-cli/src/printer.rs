@@ -1,0 +1,40 @@
+//! The only file that writes to the terminal: talk to the standard error, data to the standard output.
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use crate::report::Report;
+
+/// A line of talk. A reader that has gone away is no reason to fail.
+pub(crate) fn talk(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// A line of data. A reader that has gone away is no reason to fail.
+pub(crate) fn data(line: impl Display) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Data as it is.
+pub(crate) fn raw_data(bytes: &[u8]) {
+    let _ = io::stdout().lock().write_all(bytes);
+}
+
+/// Whether somebody watches the talk.
+pub(crate) fn is_watched() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Why a command failed.
+pub(crate) fn tell_report(report: &Report) {
+    talk(report);
+}
+
+/// What clap has to say: help and version are data, a wrong command line is talk.
+pub(crate) fn tell_usage(usage: &clap::Error) -> ExitCode {
+    let _ = usage.print();
+    ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2))
+}
