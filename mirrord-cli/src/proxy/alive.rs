@@ -1,4 +1,4 @@
-//! Which TCP sockets listen here: the kernel's own list (`sock_diag(7)`).
+//! Which sockets are there: the kernel's own list (`sock_diag(7)`).
 
 use std::{collections::HashSet, io};
 
@@ -6,33 +6,42 @@ use mirrord_protocol::id::SocketInode;
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::{
     SockDiagMessage,
-    constants::{AF_INET, AF_INET6, IPPROTO_TCP},
+    constants::{AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP},
     inet::{ExtensionFlags, InetRequest, SocketId, StateFlags},
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
 
-/// The inodes of all sockets that listen in this network namespace.
+/// The inodes of all TCP sockets that listen in this network namespace.
 pub(crate) fn listening() -> io::Result<HashSet<SocketInode>> {
+    list(IPPROTO_TCP, &StateFlags::LISTEN)
+}
+
+/// The inodes of all UDP sockets of this network namespace that have an address.
+pub(crate) fn datagrams() -> io::Result<HashSet<SocketInode>> {
+    list(IPPROTO_UDP, &StateFlags::all())
+}
+
+fn list(protocol: u8, states: &StateFlags) -> io::Result<HashSet<SocketInode>> {
     let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
     let mut inodes = HashSet::new();
     for family in [AF_INET, AF_INET6] {
-        ask(&socket, family)?;
+        ask(&socket, family, protocol, states)?;
         while collect(&socket, &mut inodes)? {}
     }
     Ok(inodes)
 }
 
-fn ask(socket: &Socket, family: u8) -> io::Result<()> {
+fn ask(socket: &Socket, family: u8, protocol: u8, states: &StateFlags) -> io::Result<()> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
     let request = InetRequest {
         family,
-        protocol: IPPROTO_TCP,
+        protocol,
         extensions: ExtensionFlags::empty(),
-        states: StateFlags::LISTEN,
+        states: states.clone(),
         socket_id,
     };
     let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());

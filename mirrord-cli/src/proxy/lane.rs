@@ -16,7 +16,7 @@ use mirrord_protocol::{
     wire,
 };
 use serde::de::DeserializeOwned;
-use tokio::{io::AsyncReadExt, net::UnixStream};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::rights;
 
@@ -53,7 +53,10 @@ impl Lanes {
 }
 
 /// Reads one frame from a lane. What follows it stays in `reader`.
-pub(crate) async fn read_frame(stream: &mut UnixStream, reader: &mut FrameReader) -> io::Result<Bytes> {
+pub(crate) async fn read_frame(
+    stream: &mut (impl AsyncRead + Unpin),
+    reader: &mut FrameReader,
+) -> io::Result<Bytes> {
     loop {
         let frame = reader.next_frame().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         if let Some(frame) = frame {
@@ -67,7 +70,7 @@ pub(crate) async fn read_frame(stream: &mut UnixStream, reader: &mut FrameReader
 
 /// Reads the answer that a lane begins with; a lane that ends without one has lost its agent.
 pub(crate) async fn read_answer<T: DeserializeOwned>(
-    stream: &mut UnixStream,
+    stream: &mut (impl AsyncRead + Unpin),
     reader: &mut FrameReader,
 ) -> Result<T, Fault> {
     let frame = match read_frame(stream, reader).await {

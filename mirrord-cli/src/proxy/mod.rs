@@ -2,10 +2,12 @@
 //!
 //! In reading order: how it begins ([`start`], [`detach`], [`run`], [`spawn`]) and ends ([`watch`]); the far side
 //! ([`agent`], [`lane`], [`rights`]); the near side ([`layers`], [`settings`], [`session`]); and the answers:
-//! [`files`], [`incoming`] ([`doorbell`], [`alive`]), [`names`], and the bytes of streams ([`relay`]).
+//! [`files`], [`incoming`] ([`doorbell`], [`alive`]), [`outgoing`] ([`plug`]), [`datagrams`], [`names`], and the bytes
+//! of streams ([`relay`]).
 
 mod agent;
 mod alive;
+mod datagrams;
 mod detach;
 mod doorbell;
 mod files;
@@ -14,6 +16,8 @@ mod lane;
 mod layers;
 mod log;
 mod names;
+mod outgoing;
+mod plug;
 mod relay;
 mod rights;
 mod run;

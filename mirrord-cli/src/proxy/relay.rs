@@ -248,7 +248,13 @@ pub(crate) async fn reset(stream: TcpStream) {
     while n_unacknowledged(&stream) > 0 && since.elapsed() < LAST_BYTES {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+    abort(stream);
+}
+
+/// Closes a connection so that its peer sees it broken, at once.
+pub(crate) fn abort(stream: TcpStream) {
     let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+    drop(stream);
 }
 
 /// How many sent bytes the peer's kernel has not acknowledged.

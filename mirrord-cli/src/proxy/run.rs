@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 
 use super::{
     agent::{Agent, Event},
+    datagrams::Datagrams,
     detach::{self, Part},
     files::{Files, nonsense},
     incoming::Incoming,
@@ -31,8 +32,9 @@ use super::{
     layers::{self, Layers},
     log,
     names::Names,
+    outgoing::Outgoing,
     relay::Relays,
-    session::Session,
+    session::{Proxied, Session},
     settings::Settings,
     spawn::AgentProcess,
     start::{Failure, Order, Place, Ready, Report},
@@ -163,12 +165,19 @@ async fn prepare(
     let relays = Relays::start()?;
     let incoming = Arc::new(Incoming::new(
         agent.clone(),
-        relays,
+        relays.clone(),
         settings.clone(),
         order.rules.incoming.clone(),
         order.data_path == DataPath::Passed,
         addr::doorbell(session_number(&order.session_id)),
     ));
+    let proxied = match order.data_path {
+        DataPath::Passed => None,
+        DataPath::Proxied => Some(Proxied {
+            outgoing: Outgoing::start(agent.clone(), relays.clone())?,
+            datagrams: Datagrams::new(agent.clone(), relays),
+        }),
+    };
     let mapping = Mapping::compile(&order.mapping)
         .map_err(|error| Fault::with_words(libc::EINVAL, error.to_string()))?;
     let address = format!("@mirrord-{}", order.session_id);
@@ -180,6 +189,7 @@ async fn prepare(
         files,
         names: Names::default(),
         incoming,
+        proxied,
     };
     let ready = Ready { address, environment, hostname: target.hostname };
     Ok((ready, Arc::new(Layers { session, settings, watch }), listener))

@@ -11,9 +11,10 @@ use mirrord_protocol::{
     agent::{
         AgentAnswer, AgentCall,
         dns::{DnsAnswer, DnsCall, NoAnswer},
-        outgoing::{SocketCall, UnixCall},
+        outgoing::{SocketCall, UnixCall, UnixName},
     },
     fault::Fault,
+    id::SocketInode,
     proxy::{
         FromProxy, ToProxy,
         lineage::Note,
@@ -23,9 +24,11 @@ use mirrord_protocol::{
 
 use super::{
     agent::Agent,
+    datagrams::Datagrams,
     files::{Files, nonsense},
     incoming::Incoming,
     names::Names,
+    outgoing::{Connect, Outgoing},
 };
 
 /// An answer, and the descriptor that rides along.
@@ -39,6 +42,14 @@ pub(crate) struct Session {
     pub(crate) files: Files,
     pub(crate) names: Names,
     pub(crate) incoming: Arc<Incoming>,
+    /// The proxied data path, if that is the session's.
+    pub(crate) proxied: Option<Proxied>,
+}
+
+/// Sockets of the proxied data path.
+pub(crate) struct Proxied {
+    pub(crate) outgoing: Outgoing,
+    pub(crate) datagrams: Datagrams,
 }
 
 impl Session {
@@ -89,16 +100,14 @@ impl Session {
     async fn socket(
         &self,
         question: SocketQuestion,
-        _descriptor: Option<OwnedFd>,
+        descriptor: Option<OwnedFd>,
     ) -> Result<(SocketAnswer, Option<OwnedFd>), Fault> {
         let answer = match question {
             SocketQuestion::Make { domain, kind, protocol } => {
                 let call = AgentCall::Socket(SocketCall { domain, kind, protocol });
                 return self.made(call).await;
             }
-            SocketQuestion::Unix { name, kind } => {
-                return self.made(AgentCall::UnixSocket(UnixCall { name, kind })).await;
-            }
+            SocketQuestion::Unix { name, kind } => return self.unix(name, kind).await,
             SocketQuestion::Judge { datagram, to } => {
                 let there = self.names.judge(&self.rules, &self.agent, datagram, to).await;
                 SocketAnswer::Judged { there }
@@ -112,16 +121,52 @@ impl Session {
                 SocketAnswer::Done
             }
             SocketQuestion::StolenAddresses { peer, .. } => self.incoming.stolen_addresses(peer),
-            SocketQuestion::Addresses(inode) => {
-                self.incoming.addresses(inode).unwrap_or(SocketAnswer::Unknown)
+            SocketQuestion::Addresses(inode) => self.addresses(inode).await,
+            SocketQuestion::StreamRelay => SocketAnswer::Relay(self.proxied()?.outgoing.address()),
+            SocketQuestion::Connect { inode, from, to, n_plugged, send_buffer, wait } => {
+                let outgoing = &self.proxied()?.outgoing;
+                outgoing.connect(Connect { inode, from, to, n_plugged, send_buffer, guest: descriptor });
+                if wait { outgoing.outcome(inode).await? } else { SocketAnswer::Done }
             }
-            SocketQuestion::StreamRelay
-            | SocketQuestion::Connect { .. }
-            | SocketQuestion::Outcome(_)
-            | SocketQuestion::DatagramRelay { .. }
-            | SocketQuestion::DatagramSource { .. } => return Err(Fault::os(libc::ENOSYS)),
+            SocketQuestion::Outcome(inode) => self.proxied()?.outgoing.outcome(inode).await?,
+            SocketQuestion::DatagramRelay { inode, from, to } => {
+                self.proxied()?.datagrams.relay(inode, from, to).await?
+            }
+            SocketQuestion::DatagramSource { inode, from } => {
+                self.proxied()?.datagrams.source(inode, from).await
+            }
         };
         Ok((answer, None))
+    }
+
+    fn proxied(&self) -> Result<&Proxied, Fault> {
+        let words = "this session's sockets are passed";
+        self.proxied.as_ref().ok_or_else(|| Fault::with_words(libc::EINVAL, words))
+    }
+
+    async fn unix(&self, name: UnixName, kind: i32) -> Result<(SocketAnswer, Option<OwnedFd>), Fault> {
+        match &self.proxied {
+            Some(proxied) => {
+                let socket = proxied.outgoing.unix(name, kind).await?;
+                Ok((SocketAnswer::Made, Some(socket)))
+            }
+            None => self.made(AgentCall::UnixSocket(UnixCall { name, kind })).await,
+        }
+    }
+
+    async fn addresses(&self, inode: SocketInode) -> SocketAnswer {
+        if let Some(answer) = self.incoming.addresses(inode) {
+            return answer;
+        }
+        let Some(proxied) = &self.proxied else { return SocketAnswer::Unknown };
+        if let Some(answer) = proxied.outgoing.addresses(inode) {
+            return answer;
+        }
+        match proxied.datagrams.local(inode).await {
+            // Which of its destinations is its peer, if any, only the guest's kernel knows.
+            Some(local) => SocketAnswer::Addresses { local, peer: local },
+            None => SocketAnswer::Unknown,
+        }
     }
 
     async fn made(&self, call: AgentCall) -> Result<(SocketAnswer, Option<OwnedFd>), Fault> {

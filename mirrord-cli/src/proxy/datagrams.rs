@@ -1,0 +1,319 @@
+//! Datagrams that are sent here and go on from there: a relay address for each destination of each socket.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use mirrord_core::addr;
+use mirrord_protocol::{
+    agent::{
+        LaneOpen,
+        outgoing::{Connected, Datagram, DatagramCall},
+    },
+    fault::Fault,
+    frame::{FrameReader, encode_frame},
+    id::SocketInode,
+    proxy::sockets::SocketAnswer,
+    wire,
+};
+use serde_bytes::ByteBuf;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{
+        UdpSocket, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{Mutex as AsyncMutex, mpsc, oneshot},
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::{agent::Agent, alive, lane, relay::Relays};
+
+/// The largest datagram there is.
+const LARGEST: usize = 65_535;
+
+/// How often it is looked whether a guest's socket is still there.
+const CHECK_TIME: Duration = Duration::from_secs(20);
+
+/// For how long a destination that refused is refused here, too: so the guest's kernel tells it.
+const REFUSAL_TIME: Duration = Duration::from_secs(2);
+
+/// How many datagrams wait for the lane before the kernel starts to drop them.
+const N_WAITING: usize = 64;
+
+/// Outgoing datagrams. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Datagrams {
+    agent: Agent,
+    relays: Relays,
+    sockets: Arc<AsyncMutex<HashMap<SocketInode, Arc<GuestSocket>>>>,
+}
+
+/// A socket of a guest, and its counterpart there.
+struct GuestSocket {
+    /// The address of the counterpart.
+    local: SocketAddr,
+    /// Where the guest's socket stands here, as far as is known.
+    from: Mutex<SocketAddr>,
+    routes: Mutex<HashMap<SocketAddr, Route>>,
+    outbox: mpsc::Sender<Datagram>,
+}
+
+/// The relay of one destination.
+struct Route {
+    address: SocketAddr,
+    socket: Arc<UdpSocket>,
+    receiving: JoinHandle<()>,
+}
+
+impl Drop for Route {
+    fn drop(&mut self) {
+        self.receiving.abort();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Datagrams {
+    /// No datagrams yet.
+    pub(crate) fn new(agent: Agent, relays: Relays) -> Self {
+        Self { agent, relays, sockets: Arc::default() }
+    }
+
+    /// Where datagrams of a socket to a destination are to be sent.
+    pub(crate) async fn relay(
+        &self,
+        inode: SocketInode,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<SocketAnswer, Fault> {
+        // The sockets live on the relays' thread.
+        let (answer_tx, answer_rx) = oneshot::channel();
+        let datagrams = self.clone();
+        self.relays.spawn(async move {
+            let relayed = datagrams.find_or_make(inode, addr::plain(from), addr::plain(to)).await;
+            drop(answer_tx.send(relayed));
+        });
+        let answer = answer_rx.await.unwrap_or(Err(Fault::os(libc::ENETDOWN)));
+        answer.map(SocketAnswer::Relay)
+    }
+
+    /// For which destination a relay stands.
+    pub(crate) async fn source(&self, inode: SocketInode, from: SocketAddr) -> SocketAnswer {
+        let sockets = self.sockets.lock().await;
+        let Some(socket) = sockets.get(&inode) else { return SocketAnswer::Unknown };
+        let routes = lock(&socket.routes);
+        let found = routes.iter().find(|(_, route)| route.address == addr::plain(from));
+        match found {
+            Some((peer, _)) => SocketAnswer::Addresses { local: socket.local, peer: *peer },
+            None => SocketAnswer::Unknown,
+        }
+    }
+
+    /// The address of a socket's counterpart.
+    pub(crate) async fn local(&self, inode: SocketInode) -> Option<SocketAddr> {
+        self.sockets.lock().await.get(&inode).map(|socket| socket.local)
+    }
+
+    async fn find_or_make(
+        &self,
+        inode: SocketInode,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<SocketAddr, Fault> {
+        let mut sockets = self.sockets.lock().await;
+        let socket = match sockets.get(&inode) {
+            Some(socket) if !socket.outbox.is_closed() => socket.clone(),
+            _ => {
+                let socket = self.open(inode, from, to).await?;
+                sockets.insert(inode, socket.clone());
+                socket
+            }
+        };
+        drop(sockets);
+        if from.port() != 0 {
+            *lock(&socket.from) = from;
+        }
+        Ok(socket.route(to)?)
+    }
+
+    async fn open(
+        &self,
+        inode: SocketInode,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<Arc<GuestSocket>, Fault> {
+        let bind = SocketAddr::new(unspecified(to), 0);
+        let lane = self.agent.open_lane(|key| LaneOpen::Datagrams(key, DatagramCall { bind }))?;
+        let mut lane = UnixStream::from_std(lane)?;
+        let mut reader = FrameReader::default();
+        let connected: Connected = lane::read_answer(&mut lane, &mut reader).await?;
+        let (outbox, datagrams_rx) = mpsc::channel(N_WAITING);
+        let socket = Arc::new(GuestSocket {
+            local: connected.local.unwrap_or(bind),
+            from: Mutex::new(from),
+            routes: Mutex::default(),
+            outbox,
+        });
+        let (lane_read, lane_write) = lane.into_split();
+        let writing = tokio::spawn(send_there(lane_write, datagrams_rx));
+        let (datagrams, receiving) = (self.clone(), socket.clone());
+        tokio::spawn(async move {
+            receive_from_there(inode, &receiving, lane_read, reader).await;
+            writing.abort();
+            let mut sockets = datagrams.sockets.lock().await;
+            if sockets.get(&inode).is_some_and(|socket| Arc::ptr_eq(socket, &receiving)) {
+                sockets.remove(&inode);
+            }
+            drop(sockets);
+            lock(&receiving.routes).clear();
+        });
+        Ok(socket)
+    }
+}
+
+impl GuestSocket {
+    /// The relay's address for a destination.
+    fn route(self: &Arc<Self>, to: SocketAddr) -> io::Result<SocketAddr> {
+        let mut routes = lock(&self.routes);
+        if let Some(route) = routes.get(&to) {
+            return Ok(route.address);
+        }
+        let loopback = match lock(&self.from).ip() {
+            IpAddr::V6(ip) if !ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        let socket = std::net::UdpSocket::bind((loopback, 0))?;
+        let address = socket.local_addr()?;
+        routes.insert(to, self.begin_route(socket, address, to)?);
+        Ok(address)
+    }
+
+    fn begin_route(
+        self: &Arc<Self>,
+        socket: std::net::UdpSocket,
+        address: SocketAddr,
+        to: SocketAddr,
+    ) -> io::Result<Route> {
+        socket.set_nonblocking(true)?;
+        let socket = Arc::new(UdpSocket::from_std(socket)?);
+        let receiving = tokio::spawn(self.clone().receive_from_guest(socket.clone(), to));
+        Ok(Route { address, socket, receiving })
+    }
+
+    async fn receive_from_guest(self: Arc<Self>, socket: Arc<UdpSocket>, to: SocketAddr) {
+        let mut buffer = vec![0; LARGEST];
+        loop {
+            let (n_received, from) = match socket.recv_from(&mut buffer).await {
+                Ok(received) => received,
+                // The guest does not listen there any more: what it is told by its own kernel.
+                Err(_) => continue,
+            };
+            if !self.is_guest(from) {
+                continue;
+            }
+            let datagram = Datagram::Data(to, ByteBuf::from(&buffer[..n_received]));
+            if self.outbox.send(datagram).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether a datagram comes from the guest's socket, whose port may be learned by its first one.
+    fn is_guest(&self, from: SocketAddr) -> bool {
+        let mut known = lock(&self.from);
+        if known.port() == 0 {
+            *known = from;
+        }
+        known.port() == from.port() && (known.ip().is_unspecified() || from.ip().is_loopback())
+    }
+
+    /// Where the guest's socket is reached from here.
+    fn guest(&self) -> Option<SocketAddr> {
+        let known = *lock(&self.from);
+        let ip = match known.ip() {
+            ip if !ip.is_unspecified() => ip,
+            _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        (known.port() != 0).then(|| SocketAddr::new(ip, known.port()))
+    }
+
+    async fn deliver(self: &Arc<Self>, peer: SocketAddr, bytes: &[u8]) {
+        let Ok(_) = self.route(peer) else { return };
+        let socket = lock(&self.routes).get(&peer).map(|route| route.socket.clone());
+        if let (Some(socket), Some(guest)) = (socket, self.guest()) {
+            // A datagram may be lost on its last steps, too.
+            drop(socket.send_to(bytes, guest).await);
+        }
+    }
+
+    /// Closes the relay of a destination for a while: the kernel refuses the guest's datagrams, as the network did.
+    fn refuse(self: &Arc<Self>, peer: SocketAddr) {
+        let Some(route) = lock(&self.routes).remove(&peer) else { return };
+        let address = route.address;
+        drop(route);
+        let socket = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(REFUSAL_TIME).await;
+            let mut routes = lock(&socket.routes);
+            if !routes.contains_key(&peer) && !socket.outbox.is_closed() {
+                let reopened = std::net::UdpSocket::bind(address);
+                if let Ok(route) = reopened.and_then(|it| socket.begin_route(it, address, peer)) {
+                    routes.insert(peer, route);
+                }
+            }
+        });
+    }
+}
+
+async fn send_there(mut lane: OwnedWriteHalf, mut datagrams_rx: mpsc::Receiver<Datagram>) {
+    while let Some(datagram) = datagrams_rx.recv().await {
+        let Ok(frame) = encode_frame(&datagram) else { continue };
+        if lane.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn receive_from_there(
+    inode: SocketInode,
+    socket: &Arc<GuestSocket>,
+    mut lane: OwnedReadHalf,
+    mut reader: FrameReader,
+) {
+    let mut check = tokio::time::interval_at(Instant::now() + CHECK_TIME, CHECK_TIME);
+    loop {
+        tokio::select! {
+            frame = lane::read_frame(&mut lane, &mut reader) => {
+                let Ok(frame) = frame else { return };
+                match wire::decode(&frame) {
+                    Ok(Datagram::Data(peer, bytes)) => socket.deliver(addr::plain(peer), &bytes).await,
+                    Ok(Datagram::Failed(peer, errno)) => {
+                        tracing::debug!(%peer, errno, "a datagram was refused");
+                        socket.refuse(addr::plain(peer));
+                    }
+                    Err(error) => return tracing::warn!(%error, "a lane of datagrams makes no sense"),
+                }
+            }
+            _ = check.tick() => {
+                if alive::datagrams().is_ok_and(|alive| !alive.contains(&inode)) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn unspecified(like: SocketAddr) -> IpAddr {
+    match like {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
