@@ -211,11 +211,8 @@ impl GuestSocket {
     async fn receive_from_guest(self: Arc<Self>, socket: Arc<UdpSocket>, to: SocketAddr) {
         let mut buffer = vec![0; LARGEST];
         loop {
-            let (n_received, from) = match socket.recv_from(&mut buffer).await {
-                Ok(received) => received,
-                // The guest does not listen there any more: what it is told by its own kernel.
-                Err(_) => continue,
-            };
+            // An error says that the guest does not listen there any more: what its own kernel tells it.
+            let Ok((n_received, from)) = socket.recv_from(&mut buffer).await else { continue };
             if !self.is_guest(from) {
                 continue;
             }

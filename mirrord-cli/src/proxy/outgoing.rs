@@ -215,13 +215,11 @@ impl Outgoing {
             shared.expected.insert(from, stream_tx);
             stream_rx
         };
-        match tokio::time::timeout(MEETING_TIME, stream_rx).await {
-            Ok(Ok(stream)) => Ok(stream),
-            _ => {
-                self.shared().expected.remove(&from);
-                Err(Fault::with_words(libc::ECONNABORTED, "the guest's connection did not come"))
-            }
+        if let Ok(Ok(stream)) = tokio::time::timeout(MEETING_TIME, stream_rx).await {
+            return Ok(stream);
         }
+        self.shared().expected.remove(&from);
+        Err(Fault::with_words(libc::ECONNABORTED, "the guest's connection did not come"))
     }
 
     async fn open(&self, to: Destination) -> Result<(Connected, UnixStream, FrameReader), Fault> {

@@ -8,6 +8,8 @@ use tokio::{io::AsyncReadExt, net::TcpStream};
 /// A receive buffer for a stream that flows, until automatic tuning finds a better one.
 const FLOWING: i32 = 212_992;
 
+const INT: libc::socklen_t = 4;
+
 /// Not in every libc yet.
 const SO_BUF_LOCK: i32 = 72;
 
@@ -54,9 +56,8 @@ pub(crate) async fn pull(
 
 fn set(socket: impl AsFd, option: i32, value: i32) -> io::Result<()> {
     let descriptor = socket.as_fd().as_raw_fd();
-    let length = size_of::<i32>() as libc::socklen_t;
     // SAFETY: the kernel reads one int from where the pointer points.
     let result =
-        unsafe { libc::setsockopt(descriptor, libc::SOL_SOCKET, option, (&raw const value).cast(), length) };
+        unsafe { libc::setsockopt(descriptor, libc::SOL_SOCKET, option, (&raw const value).cast(), INT) };
     Ok(Errno::result(result).map(drop)?)
 }
