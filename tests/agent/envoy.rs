@@ -63,17 +63,7 @@ impl Agent {
         let (ours, theirs) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
         let inherited = theirs.as_raw_fd();
         // SAFETY: Between fork and exec only calls on descriptors are made.
-        unsafe {
-            command.pre_exec(move || match libc::dup2(inherited, 3) {
-                -1 => Err(io::Error::last_os_error()),
-                // Where it already is the third, it would be closed on exec.
-                _ if inherited == 3 => match libc::fcntl(3, libc::F_SETFD, 0) {
-                    -1 => Err(io::Error::last_os_error()),
-                    _ => Ok(()),
-                },
-                _ => Ok(()),
-            });
-        }
+        unsafe { command.pre_exec(move || leave_as_third(inherited)) };
         let child = command.spawn().expect("the agent can be started");
         Self { child, lanes: Some(ours) }
     }
@@ -133,6 +123,19 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Makes a descriptor the third, to be inherited.
+fn leave_as_third(descriptor: i32) -> io::Result<()> {
+    // Where it is that already, it would only keep being closed on exec.
+    let outcome = if descriptor == 3 {
+        // SAFETY: The call has no effect on memory.
+        unsafe { libc::fcntl(3, libc::F_SETFD, 0) }
+    } else {
+        // SAFETY: The third descriptor of this process, which only waits for exec, is nobody's.
+        unsafe { libc::dup2(descriptor, 3) }
+    };
+    if outcome == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The agent's program.

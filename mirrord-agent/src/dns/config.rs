@@ -65,7 +65,7 @@ impl Config {
     /// The names that a name may mean, in the order in which they are asked for.
     pub(super) fn candidates(&self, name: &str) -> Vec<Name> {
         let as_it_is = as_it_is(name);
-        if name.ends_with('.') {
+        if name.is_empty() || name.ends_with('.') {
             return as_it_is;
         }
         let searched = self.search.iter().filter_map(|domain| {
@@ -85,6 +85,9 @@ impl Config {
 
 /// A name as it is said, if it is one.
 pub(super) fn as_it_is(name: &str) -> Vec<Name> {
+    if name.is_empty() {
+        return Vec::new();
+    }
     let Ok(mut name) = Name::from_ascii(name) else { return Vec::new() };
     name.set_fqdn(true);
     vec![name]
