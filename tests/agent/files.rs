@@ -143,7 +143,7 @@ fn access_is_judged_there() {
     assert_eq!(access("/data/orders.txt", libc::R_OK | libc::W_OK), Ok(()));
     assert_eq!(access("/data/orders.txt", libc::X_OK), Err(libc::EACCES));
     assert_eq!(access("/app/run.sh", libc::X_OK), Ok(()));
-    assert_eq!(access("/usr/bin/env", libc::W_OK), Err(libc::EROFS));
+    assert!(matches!(access("/usr/bin/env", libc::W_OK), Err(libc::EROFS | libc::EACCES)));
     assert_eq!(access("/data/none", libc::F_OK), Err(libc::ENOENT));
 }
 

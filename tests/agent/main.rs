@@ -13,5 +13,6 @@ mod files;
 mod handles;
 mod names;
 mod nonsense;
+mod places;
 mod standing;
 mod streams;
