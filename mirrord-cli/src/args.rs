@@ -67,8 +67,7 @@ pub(crate) struct ExecArguments {
         value_name = "COMMAND",
         required = true,
         num_args = 1..,
-        trailing_var_arg = true,
-        allow_hyphen_values = true
+        trailing_var_arg = true
     )]
     pub(crate) command: Vec<OsString>,
 }
@@ -167,7 +166,7 @@ pub(crate) struct FeatureArguments {
     #[arg(long, value_name = "NAMES")]
     skip_processes: Option<String>,
     /// How descriptors reach the program: made where the target stands and passed, or relayed.
-    #[arg(long, value_enum, value_name = "PATH")]
+    #[arg(long, value_enum, value_name = "HOW")]
     data_path: Option<DataPath>,
     /// The session's key.
     #[arg(short = 'k', long, value_name = "KEY")]

@@ -37,6 +37,9 @@ pub(crate) enum EnvironmentError {
 impl Explain for EnvironmentError {
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::File { why: dotenvy::Error::Io(_), .. } => {
+                "name an existing file in `feature.env.env_file` or `--env-file`".to_owned()
+            }
             Self::File { .. } => "write each variable as NAME=VALUE on a line of its own".to_owned(),
             Self::Mapping { .. } => "correct the expression, or remove it".to_owned(),
         })

@@ -71,6 +71,7 @@ pub(crate) fn launch(arguments: &ExecArguments) -> Result<Infallible, Report> {
     });
     let ready = session::start(&order, |warning| progress.warn(warning, None))?;
 
+    progress.step_done();
     let mut variables = overlay.lay_over(Variables::own(), &ready.environment);
     Injection { layer: layer.as_deref(), address: &ready.address, session_id: &order.session_id }
         .lay_into(&mut variables);

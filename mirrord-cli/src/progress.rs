@@ -76,6 +76,11 @@ impl Progress {
         self.step = Some(name);
     }
 
+    /// The step has done what it should.
+    pub(crate) fn step_done(&mut self) {
+        self.finish_step(true);
+    }
+
     fn finish_step(&mut self, success: bool) {
         let Some(name) = self.step.take() else { return };
         if let Some(spinner) = self.spinner.take() {

@@ -40,7 +40,11 @@ impl<E: Explain> From<E> for Report {
         let mut causes = Vec::new();
         let mut source = error.source();
         while let Some(cause) = source {
-            causes.push(cause.to_string());
+            let words = cause.to_string();
+            // Some libraries say in their own words what their source says again.
+            if causes.last() != Some(&words) {
+                causes.push(words);
+            }
             source = cause.source();
         }
         Self { what: error.to_string(), causes, hint: error.hint(), code: error.code() }

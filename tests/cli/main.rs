@@ -1,1 +1,14 @@
-//! Floor 5: every word on the screen.
+//! Every word on the screen, and every code that the command ends with before its guest does.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a story that cannot be told has failed, or says why it was skipped"
+)]
+
+mod containers;
+mod guest;
+mod programs;
+mod progress;
+mod screen;
+mod words;

@@ -134,7 +134,7 @@ impl Inspector<'_> {
                     "`{}` {gains}, so its loader ignores the layer; it is not a guest",
                     program.display()
                 ),
-                format!("run a copy without that: `cp {} .`", program.display()),
+                format!("run a copy, which is yours: `cp {} /tmp`", program.display()),
             );
         }
     }

@@ -110,7 +110,12 @@ pub(super) fn podman(name: &str, container: Option<&str>) -> Result<Found, Targe
         (Some(_), []) if engine.main_process(name)?.is_some() => {
             Err(TargetError::NoContainers(target.clone()))
         }
-        (_, []) => Err(engine.no_container(name)?),
+        (_, []) => {
+            let pods = engine.ask(&["pod", "ps", "--format", "{{.Name}}"])?.unwrap_or_default();
+            let all = pods.lines().map(str::to_owned).chain(engine.names()?);
+            let near = near(name, all);
+            Err(TargetError::NoContainer { target: target.clone(), engine: "podman", near })
+        }
         (Some(wanted), _) => {
             // Made from a manifest, a container is called after its pod, too.
             let full = format!("{name}-{wanted}");
@@ -143,9 +148,13 @@ pub(super) fn compose(service: &str, replica: Option<&str>) -> Result<Found, Tar
     let docker = Engine { program: "docker", target: &target };
     let podman = Engine { program: "podman", target: &target };
     let (engine, replicas) = match (replicas(&docker, service), replicas(&podman, service)) {
-        (Ok(of_docker), of_podman) if !of_docker.is_empty() || of_podman.is_err() => (docker, of_docker),
-        (_, Ok(of_podman)) => (podman, of_podman),
-        (of_docker, Err(_)) => (docker, of_docker?),
+        (of_docker, Ok(of_podman))
+            if !of_podman.is_empty() && of_docker.as_ref().map_or(true, Vec::is_empty) =>
+        {
+            (podman, of_podman)
+        }
+        (Err(TargetError::NoEngine { .. }), Ok(of_podman)) => (podman, of_podman),
+        (of_docker, _) => (docker, of_docker?),
     };
     if replicas.is_empty() {
         let services = engine.list(&format!("label={SERVICE}"), &format!("{{{{.Label \"{SERVICE}\"}}}}"));

@@ -94,7 +94,7 @@ impl Explain for TargetError {
                 format!("no container runs; `{engine} ps --all` lists those that have ended")
             }
             Self::NoNetwork { near, .. } | Self::NoContainer { near, .. } => {
-                format!("there is {}", quoted(near))
+                format!("there {} {}", if near.len() == 1 { "is" } else { "are" }, quoted(near))
             }
             Self::NotRunning { start, .. } => format!("start it: `{start}`"),
             Self::Several { target, .. } => format!("choose one: `--target {target}/container/NAME`"),
