@@ -41,6 +41,22 @@ impl Redirection {
     /// `EPERM` without the right to change the target's firewall, `EPROTONOSUPPORT` or `EAFNOSUPPORT` where the kernel
     /// has no `nf_tables`.
     pub(super) fn begin() -> io::Result<(Self, Listeners)> {
+        Self::begin_with(|nftables, ruleset| match nftables.apply(&ruleset.install(true)) {
+            Ok(()) => Ok(None),
+            Err(error) if is_owner_refused(&error) => install_guarded(nftables, ruleset).map(Some),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// The same as on a kernel where no table can be owned.
+    #[cfg(test)]
+    pub(super) fn begin_guarded() -> io::Result<(Self, Listeners)> {
+        Self::begin_with(|nftables, ruleset| install_guarded(nftables, ruleset).map(Some))
+    }
+
+    fn begin_with(
+        install: impl FnOnce(&mut Nftables, &Ruleset) -> io::Result<Option<Guard>>,
+    ) -> io::Result<(Self, Listeners)> {
         let listeners = Listeners { v4: arrive::listen_v4()?, v6: arrive::listen_v6().ok() };
         let ruleset = Ruleset {
             table: format!("{TABLE_PREFIX}{:016x}", random()?),
@@ -49,11 +65,7 @@ impl Redirection {
         };
         let mut nftables = Nftables::open()?;
         clean(&mut nftables)?;
-        let guard = match nftables.apply(&ruleset.install(true)) {
-            Ok(()) => None,
-            Err(error) if is_owner_refused(&error) => Some(install_guarded(&mut nftables, &ruleset)?),
-            Err(error) => return Err(error),
-        };
+        let guard = install(&mut nftables, &ruleset)?;
         Ok((Self { ruleset, nftables, _guard: guard }, listeners))
     }
 

@@ -127,7 +127,7 @@ mod tests {
     struct Packet {
         bytes: Vec<u8>,
         protocol: u32,
-        packet_type: u32,
+        direction: u32,
         mark: u32,
     }
 
@@ -143,7 +143,7 @@ mod tests {
             match code {
                 LOAD_WORD if k == AD_MARK => a = packet.mark,
                 LOAD_WORD if k == AD_PROTOCOL => a = packet.protocol,
-                LOAD_WORD if k == AD_PACKET_TYPE => a = packet.packet_type,
+                LOAD_WORD if k == AD_PACKET_TYPE => a = packet.direction,
                 LOAD_BYTE => a = byte(k),
                 LOAD_HALF => a = byte(k) << 8 | byte(k + 1),
                 LOAD_BYTE_BEHIND => a = byte(x + k),
@@ -172,7 +172,7 @@ mod tests {
         let mut bytes = vec![0; builder.size(5)];
         builder.write_to_slice(&mut bytes, b"hello").unwrap();
         let protocol = if v6 { ETH_P_IPV6 } else { ETH_P_IP };
-        Packet { bytes, protocol, packet_type: 0, mark: 0 }
+        Packet { bytes, protocol, direction: 0, mark: 0 }
     }
 
     fn ports(ports: &[u16]) -> Vec<sock_filter> {
@@ -193,8 +193,8 @@ mod tests {
 
     #[test]
     fn a_reset_from_the_port_is_wanted_whichever_way_it_goes() {
-        for packet_type in [0, PACKET_OUTGOING] {
-            let packet = Packet { packet_type, ..tcp_packet(false, 80, 5000, true) };
+        for direction in [0, PACKET_OUTGOING] {
+            let packet = Packet { direction, ..tcp_packet(false, 80, 5000, true) };
             assert!(accepts(&ports(&[80]), &packet));
             assert!(!accepts(&ports(&[81]), &packet));
         }
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_goes_out_to_the_port_is_not_wanted() {
-        let packet = Packet { packet_type: PACKET_OUTGOING, ..tcp_packet(false, 5000, 80, false) };
+        let packet = Packet { direction: PACKET_OUTGOING, ..tcp_packet(false, 5000, 80, false) };
         assert!(!accepts(&ports(&[80]), &packet));
     }
 

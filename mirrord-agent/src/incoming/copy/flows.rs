@@ -5,7 +5,7 @@
 //! it, that is, tells the address that its peer asked for.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::SocketAddr,
     sync::{
         Arc,
@@ -193,6 +193,12 @@ impl Flows {
     /// Whether no connection is followed.
     pub(super) fn is_empty(&self) -> bool {
         self.living.is_empty()
+    }
+
+    /// The ports that the living connections go to, and those that their resets come from.
+    pub(super) fn ports(&self) -> BTreeSet<u16> {
+        let asked = self.living.values().filter_map(|flow| flow.local).map(|local| local.port());
+        self.living.keys().map(|(_, to)| to.port()).chain(asked).collect()
     }
 
     fn handle_syn(&mut self, syn: u32, ends: Ends, now: Duration) {

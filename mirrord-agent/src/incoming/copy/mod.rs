@@ -58,6 +58,8 @@ struct Wishes {
     ports: BTreeMap<Port, Vec<ClientId>>,
     /// Where redirected connections go.
     agent_ports: BTreeSet<u16>,
+    /// Ports that were wanted: their living connections are heard to the end.
+    lingering: BTreeSet<u16>,
     names: Vec<((SocketAddr, SocketAddr), SocketAddr)>,
     is_over: bool,
 }
@@ -69,6 +71,16 @@ impl Wishes {
             None if self.agent_ports.contains(&to.port()) => Interest::Unnamed,
             None => Interest::Nobody,
         }
+    }
+
+    /// The ports of connections that are new.
+    fn wanted(&self) -> BTreeSet<u16> {
+        self.ports.keys().map(|port| port.0).chain(self.agent_ports.iter().copied()).collect()
+    }
+
+    /// Lets the kernel give us what we want, and no more.
+    fn attach(&self, socket: &OwnedFd) -> io::Result<()> {
+        attach(socket, &filter::program(&self.wanted().union(&self.lingering).copied().collect()))
     }
 }
 
@@ -99,12 +111,16 @@ impl Capture {
         ports: BTreeMap<Port, Vec<ClientId>>,
         agent_ports: BTreeSet<u16>,
     ) -> io::Result<()> {
-        let wanted = ports.keys().map(|port| port.0).chain(agent_ports.iter().copied()).collect();
         // Whoever is wanted in addition must be known to the thread before a packet of it comes.
         let mut wishes = lock(&self.wishes);
+        let before = wishes.wanted();
         wishes.ports = ports;
         wishes.agent_ports = agent_ports;
-        attach(&self.socket, &filter::program(&wanted))
+        let wanted = wishes.wanted();
+        wishes.lingering.extend(before);
+        wishes.lingering.retain(|port| !wanted.contains(port));
+        let _ = self.wake.write(1);
+        wishes.attach(&self.socket)
     }
 
     /// A redirected connection has been accepted: its ends, and the address that its peer asked for.
@@ -142,14 +158,8 @@ impl Listener {
             let _ = self.wake.read();
             let names = std::mem::take(&mut lock(&self.wishes).names);
             self.read_all(&mut buffer);
-            {
-                let wishes = lock(&self.wishes);
-                if wishes.is_over {
-                    return;
-                }
-                for (ends, asked) in names {
-                    self.flows.name(ends, asked, |to| wishes.interest(to));
-                }
+            if !self.hear_wishes(names) {
+                return;
             }
             self.flows.handle_time(self.began.elapsed());
             for news in self.flows.take_news() {
@@ -157,6 +167,23 @@ impl Listener {
             }
             self.wait();
         }
+    }
+
+    /// Whether there is anything left to hear.
+    fn hear_wishes(&mut self, names: Vec<((SocketAddr, SocketAddr), SocketAddr)>) -> bool {
+        let mut wishes = lock(&self.wishes);
+        for (ends, asked) in names {
+            self.flows.name(ends, asked, |to| wishes.interest(to));
+        }
+        if !wishes.lingering.is_empty() {
+            let living = self.flows.ports();
+            let n_before = wishes.lingering.len();
+            wishes.lingering.retain(|port| living.contains(port));
+            if wishes.lingering.len() < n_before {
+                let _ = wishes.attach(&self.socket);
+            }
+        }
+        !wishes.is_over
     }
 
     /// Reads as long as packets wait, but not for ever: time and news matter, too.

@@ -68,7 +68,7 @@ fn read(mut hearing: Hearing) -> String {
         match piece {
             Heard::Bytes(bytes) => text.push_str(std::str::from_utf8(&bytes).unwrap()),
             Heard::Finished => text.push('.'),
-            Heard::Broken(errno) => text.push_str(&format!("!{errno}")),
+            Heard::Broken(errno) => text.extend(["!".to_owned(), errno.to_string()]),
         }
     }
     text
