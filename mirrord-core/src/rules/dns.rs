@@ -27,3 +27,35 @@ impl DnsRules {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(side: Option<Side>, entries: &[&str]) -> DnsRules {
+        let entries = entries.iter().map(|text| text.parse().unwrap()).collect();
+        DnsRules { enabled: true, filter: side.map(|side| AddressFilter { side, entries }) }
+    }
+
+    #[test]
+    fn every_name_is_asked_there_unless_something_keeps_it() {
+        assert_eq!(rules(None, &[]).decide("db.shop", 0), Verdict::Take(()));
+        assert_eq!(DnsRules::default().decide("db.shop", 0), Verdict::Leave(Reason::Off));
+    }
+
+    #[test]
+    fn a_list_of_there_takes_only_what_it_names() {
+        let rules = rules(Some(Side::There), &["db.shop"]);
+        assert_eq!(rules.decide("DB.shop.", 5432), Verdict::Take(()));
+        assert_eq!(rules.decide("api.shop", 0), Verdict::Leave(Reason::KeptByUser));
+    }
+
+    #[test]
+    fn a_list_of_here_takes_all_but_what_it_names() {
+        let rules = rules(Some(Side::Here), &["db.here", "api.here:443"]);
+        assert_eq!(rules.decide("db.here", 0), Verdict::Leave(Reason::KeptByUser));
+        assert_eq!(rules.decide("api.here", 443), Verdict::Leave(Reason::KeptByUser));
+        assert_eq!(rules.decide("api.here", 80), Verdict::Take(()));
+        assert_eq!(rules.decide("db.shop", 0), Verdict::Take(()));
+    }
+}

@@ -15,9 +15,9 @@ use crate::{
 pub struct IncomingRules {
     /// Steal or mirror; nothing if off, or without a target.
     pub wish: Option<Wish>,
-    /// The only ports (as there) that are wanted, if the user lists them.
+    /// The only ports that are wanted, if the user lists them: as the program asks for them, or as they are there.
     pub ports: Option<BTreeSet<u16>>,
-    /// Ports (as the program asks for) that are not wanted.
+    /// Ports that are not wanted: as the program asks for them, or as they are there.
     pub ignore_ports: BTreeSet<u16>,
     /// Whether listeners on loopback addresses stay the developer's own.
     pub ignore_localhost: bool,
@@ -46,8 +46,8 @@ impl IncomingRules {
             return Verdict::Leave(Reason::Loopback);
         }
         let port = self.port_there(requested.port());
-        let wanted = self.ports.as_ref().is_none_or(|ports| ports.contains(&port));
-        if !wanted || self.ignore_ports.contains(&requested.port()) || self.ignore_ports.contains(&port) {
+        let has = |ports: &BTreeSet<u16>| ports.contains(&requested.port()) || ports.contains(&port);
+        if !self.ports.as_ref().is_none_or(has) || has(&self.ignore_ports) {
             return Verdict::Leave(Reason::PortNotWanted);
         }
         Verdict::Take(Subscription { wish, port: Port(port) })
@@ -79,5 +79,87 @@ impl IncomingRules {
 
     fn port_there(&self, here: u16) -> u16 {
         self.port_mapping.iter().find(|(local, _)| *local == here).map_or(here, |(_, there)| *there)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stealing() -> IncomingRules {
+        IncomingRules { wish: Some(Wish::Steal), ..IncomingRules::default() }
+    }
+
+    fn decide(rules: &IncomingRules, requested: &str) -> Verdict<Subscription> {
+        rules.decide(requested.parse().unwrap())
+    }
+
+    fn taken(port: u16) -> Verdict<Subscription> {
+        Verdict::Take(Subscription { wish: Wish::Steal, port: Port(port) })
+    }
+
+    fn places(rules: &IncomingRules, requested: &str) -> Vec<String> {
+        rules.places(requested.parse().unwrap()).iter().map(ToString::to_string).collect()
+    }
+
+    const UNWANTED: Verdict<Subscription> = Verdict::Leave(Reason::PortNotWanted);
+
+    #[test]
+    fn a_listener_is_subscribed_as_the_user_wishes() {
+        assert_eq!(decide(&stealing(), "0.0.0.0:80"), taken(80));
+        assert_eq!(decide(&IncomingRules::default(), "0.0.0.0:80"), Verdict::Leave(Reason::Off));
+    }
+
+    #[test]
+    fn only_listed_ports_are_wanted_by_either_of_their_numbers() {
+        let ports = Some([80, 3001].into());
+        let rules = IncomingRules { ports, port_mapping: vec![(3000, 80), (3001, 81)], ..stealing() };
+        assert_eq!(decide(&rules, "0.0.0.0:3000"), taken(80));
+        assert_eq!(decide(&rules, "0.0.0.0:3001"), taken(81));
+        assert_eq!(decide(&rules, "0.0.0.0:8080"), UNWANTED);
+    }
+
+    #[test]
+    fn ignored_ports_stay_here_by_either_of_their_numbers() {
+        let ignore_ports = [81, 3000].into();
+        let rules = IncomingRules { ignore_ports, port_mapping: vec![(3000, 80), (3001, 81)], ..stealing() };
+        assert_eq!(decide(&rules, "0.0.0.0:3000"), UNWANTED);
+        assert_eq!(decide(&rules, "0.0.0.0:3001"), UNWANTED);
+        assert_eq!(decide(&rules, "0.0.0.0:80"), taken(80));
+    }
+
+    #[test]
+    fn listeners_on_loopback_stay_here_if_the_user_wants_it() {
+        let rules = IncomingRules { ignore_localhost: true, ..stealing() };
+        assert_eq!(decide(&rules, "127.0.0.1:80"), Verdict::Leave(Reason::Loopback));
+        assert_eq!(decide(&rules, "[::ffff:127.0.0.1]:80"), Verdict::Leave(Reason::Loopback));
+        assert_eq!(decide(&rules, "[::1]:80"), Verdict::Leave(Reason::Loopback));
+        assert_eq!(decide(&rules, "0.0.0.0:80"), taken(80));
+        assert_eq!(decide(&stealing(), "127.0.0.1:80"), taken(80));
+    }
+
+    #[test]
+    fn a_port_that_is_taken_here_does_not_stop_a_subscribed_listener() {
+        assert_eq!(places(&stealing(), "0.0.0.0:80"), ["0.0.0.0:80", "0.0.0.0:0"]);
+        let of_the_target = ["10.0.0.9:80", "10.0.0.9:0", "127.0.0.1:80", "127.0.0.1:0"];
+        assert_eq!(places(&stealing(), "10.0.0.9:80"), of_the_target);
+        assert_eq!(
+            places(&stealing(), "[fd00::9]:80"),
+            ["[fd00::9]:80", "[fd00::9]:0", "[::1]:80", "[::1]:0"]
+        );
+    }
+
+    #[test]
+    fn what_is_not_subscribed_is_bound_as_asked_or_not_at_all() {
+        assert_eq!(places(&IncomingRules::default(), "0.0.0.0:80"), ["0.0.0.0:80"]);
+        assert_eq!(places(&stealing(), "0.0.0.0:0"), ["0.0.0.0:0"]);
+    }
+
+    #[test]
+    fn a_port_of_listen_ports_is_an_order() {
+        let rules = IncomingRules { listen_ports: vec![(80, 18080)], ..stealing() };
+        assert_eq!(places(&rules, "0.0.0.0:80"), ["0.0.0.0:18080"]);
+        assert_eq!(decide(&rules, "0.0.0.0:80"), taken(80));
+        assert_eq!(places(&rules, "0.0.0.0:81"), ["0.0.0.0:81", "0.0.0.0:0"]);
     }
 }

@@ -93,3 +93,94 @@ impl OutgoingRules {
         if self.unix_streams.is_match(name) { Verdict::Take(()) } else { Verdict::Leave(Reason::NotListed) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> OutgoingRules {
+        OutgoingRules { tcp: true, udp: true, ..OutgoingRules::default() }
+    }
+
+    fn filtered(side: Side, entries: &[&str]) -> OutgoingRules {
+        let entries = entries.iter().map(|text| text.parse().unwrap()).collect();
+        OutgoingRules { filter: Some(AddressFilter { side, entries }), ..rules() }
+    }
+
+    fn decide(rules: &OutgoingRules, protocol: Protocol, to: &str) -> Verdict<Through> {
+        rules.decide(protocol, to.parse().unwrap(), |port| port == 7777)
+    }
+
+    const TAKEN: Verdict<Through> = Verdict::Take(Through::Target);
+
+    #[test]
+    fn a_destination_is_reached_from_the_target() {
+        assert_eq!(decide(&rules(), Protocol::Tcp, "10.0.0.1:80"), TAKEN);
+        assert_eq!(decide(&rules(), Protocol::Udp, "[fd00::1]:53"), TAKEN);
+        assert_eq!(decide(&rules(), Protocol::Tcp, "127.0.0.1:80"), TAKEN);
+    }
+
+    #[test]
+    fn a_protocol_that_is_off_stays_here() {
+        let tcp_only = OutgoingRules { udp: false, ..rules() };
+        assert_eq!(decide(&tcp_only, Protocol::Udp, "10.0.0.1:53"), Verdict::Leave(Reason::Off));
+        assert_eq!(decide(&tcp_only, Protocol::Tcp, "10.0.0.1:53"), TAKEN);
+        assert_eq!(tcp_only.likely(Protocol::Udp), Side::Here);
+        assert_eq!(tcp_only.likely(Protocol::Tcp), Side::There);
+    }
+
+    #[test]
+    fn port_zero_is_nobodys() {
+        assert_eq!(decide(&rules(), Protocol::Udp, "10.0.0.1:0"), Verdict::Leave(Reason::NotOurs));
+    }
+
+    #[test]
+    fn loopback_stays_here_if_the_user_wants_it_in_every_spelling() {
+        let rules = OutgoingRules { ignore_localhost: true, ..rules() };
+        for to in ["127.0.0.1:80", "127.1.2.3:80", "[::1]:80", "0.0.0.0:80", "[::ffff:127.0.0.1]:80"] {
+            assert_eq!(decide(&rules, Protocol::Tcp, to), Verdict::Leave(Reason::Loopback), "{to}");
+        }
+        assert_eq!(decide(&rules, Protocol::Tcp, "10.0.0.1:80"), TAKEN);
+    }
+
+    #[test]
+    fn a_listener_of_the_session_is_reached_here() {
+        assert_eq!(decide(&rules(), Protocol::Tcp, "127.0.0.1:7777"), Verdict::Leave(Reason::OurOwnPort));
+        assert_eq!(decide(&rules(), Protocol::Tcp, "10.0.0.1:7777"), TAKEN);
+        assert_eq!(decide(&rules(), Protocol::Udp, "127.0.0.1:7777"), TAKEN);
+    }
+
+    #[test]
+    fn a_filter_of_there_keeps_all_else_here() {
+        let rules = filtered(Side::There, &["tcp://10.0.0.0/8"]);
+        assert_eq!(decide(&rules, Protocol::Tcp, "10.1.1.1:80"), TAKEN);
+        assert_eq!(decide(&rules, Protocol::Udp, "10.1.1.1:80"), Verdict::Leave(Reason::KeptByUser));
+        assert_eq!(decide(&rules, Protocol::Tcp, "11.1.1.1:80"), Verdict::Leave(Reason::KeptByUser));
+        assert_eq!(rules.likely(Protocol::Tcp), Side::Here);
+    }
+
+    #[test]
+    fn a_filter_of_here_takes_all_else() {
+        let rules = filtered(Side::Here, &["10.0.0.0/8"]);
+        assert_eq!(decide(&rules, Protocol::Tcp, "10.1.1.1:80"), Verdict::Leave(Reason::KeptByUser));
+        assert_eq!(decide(&rules, Protocol::Tcp, "11.1.1.1:80"), TAKEN);
+        assert_eq!(rules.likely(Protocol::Tcp), Side::There);
+    }
+
+    #[test]
+    fn a_name_in_a_filter_must_be_asked_for() {
+        for side in [Side::There, Side::Here] {
+            let rules = filtered(side, &["db.shop:5432"]);
+            assert_eq!(decide(&rules, Protocol::Tcp, "10.1.1.1:5432"), Verdict::Take(Through::AskNames));
+        }
+    }
+
+    #[test]
+    fn only_unix_sockets_that_are_listed_are_the_targets() {
+        let unix_streams = PatternSet::compile(&["^/var/run/docker", "^@abstract$"]).unwrap();
+        let rules = OutgoingRules { unix_streams, ..rules() };
+        assert_eq!(rules.decide_unix(b"/var/run/docker.sock"), Verdict::Take(()));
+        assert_eq!(rules.decide_unix(b"@abstract"), Verdict::Take(()));
+        assert_eq!(rules.decide_unix(b"/run/user/0/bus"), Verdict::Leave(Reason::NotListed));
+    }
+}
