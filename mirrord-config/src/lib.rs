@@ -14,6 +14,8 @@ pub mod file;
 mod later;
 #[cfg(feature = "files")]
 pub mod lower;
+#[cfg(all(test, feature = "files"))]
+mod manual;
 #[cfg(feature = "files")]
 mod nearest;
 #[cfg(feature = "files")]

@@ -98,7 +98,7 @@ const SETTINGS: &[Setting] = &[
     set("MIRRORD_IMPERSONATED_TARGET", "target.path", Form::Text, Some("--target")),
     set("MIRRORD_TARGET_NAMESPACE", "target.namespace", Form::Text, Some("--target-namespace")),
     set("MIRRORD_DATA_PATH", "data_path", Form::Text, Some("--data-path")),
-    set("MIRRORD_ENGINE", "engine", Form::Text, Some("--engine")),
+    set("MIRRORD_ENGINE", "engine", Form::Text, None),
     set("MIRRORD_KEY", "key", Form::Text, Some("--key")),
     set(
         "MIRRORD_OVERRIDE_ENV_VARS_INCLUDE",
@@ -255,4 +255,17 @@ impl Form {
 
 fn number(text: &str) -> Value {
     text.trim().parse::<u64>().map_or_else(|_| text.into(), Value::from)
+}
+
+/// The variables of a key, and the flags that stand for them, as a manual shows them.
+#[cfg(test)]
+pub(crate) fn variables_of(path: &str) -> Vec<String> {
+    // What waits is refused with all that is within it.
+    let within = if path == "target" { "target.path".to_owned() } else { format!("{path}.") };
+    let fits = |setting: &&Setting| setting.path == path || setting.path.starts_with(&within);
+    let show = |setting: &Setting| match setting.flag {
+        Some(flag) => format!("`{}` `{flag}`", setting.variable),
+        None => format!("`{}`", setting.variable),
+    };
+    SETTINGS.iter().filter(fits).map(show).collect()
 }

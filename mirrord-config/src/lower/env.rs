@@ -1,6 +1,6 @@
 //! `feature.env` into what is taken, hidden and replaced.
 
-use mirrord_core::rules::{env::EnvRules, pattern::PatternSet};
+use mirrord_core::rules::{env::EnvRules, mapping::Mapping};
 use serde_json::{Map, Value};
 
 use super::{Lowering, Presence};
@@ -15,7 +15,7 @@ impl Lowering<'_, '_> {
         }
         let mapping = pairs(env.mapping.as_ref());
         for (pattern, _) in &mapping {
-            if let Err(error) = PatternSet::compile(&[pattern]) {
+            if let Err(error) = Mapping::compile(&[(pattern.clone(), String::new())]) {
                 self.problem_in_map(
                     "feature.env.mapping",
                     pattern,

@@ -107,6 +107,7 @@ impl Lowering<'_, '_> {
             tcp: outgoing.tcp,
             udp: outgoing.udp,
             ignore_localhost: outgoing.ignore_localhost,
+            suits_next: self.settings.file.feature.magic.turbo,
             filter,
             unix_streams: self
                 .patterns("feature.network.outgoing.unix_streams", outgoing.unix_streams.as_ref()),

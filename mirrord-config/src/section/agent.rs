@@ -12,9 +12,9 @@ use crate::shape::{OneOrMany, one_or_many};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Agent {
-    /// What it logs; `info` if absent.
+    /// What the agent logs; `info` if absent.
     pub log_level: Option<String>,
-    /// Seconds that it may take to answer; 30 if absent.
+    /// Seconds that it may take to answer. Has no effect on this machine.
     pub communication_timeout: Option<u32>,
     /// Log as JSON. Has no effect on this machine.
     pub json_log: Option<bool>,

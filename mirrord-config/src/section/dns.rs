@@ -9,9 +9,9 @@ use super::outgoing::Filter;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dns {
-    /// Whether any name is.
+    /// Whether names are asked at the target.
     pub enabled: bool,
-    /// The only names that are, or are not.
+    /// The only names that are asked at the target, or are not.
     pub filter: Option<Filter>,
 }
 

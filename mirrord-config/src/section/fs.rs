@@ -32,7 +32,8 @@ pub struct Fs {
     /// group.
     #[schemars(with = "Option<std::collections::BTreeMap<String, String>>")]
     pub mapping: Option<Map<String, Value>>,
-    /// How many bytes are read ahead of a program that only reads; 0 is none, 15 MiB the most.
+    /// How many bytes are read ahead of a program that only reads; 15 MiB are the most. Has no effect: files are the
+    /// kernel's, which reads ahead by itself.
     pub readonly_file_buffer: u64,
 }
 

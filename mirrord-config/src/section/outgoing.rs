@@ -9,13 +9,13 @@ use crate::shape::{OneOrMany, one_or_many};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Outgoing {
-    /// Whether TCP connections do.
+    /// Whether TCP connections begin at the target.
     pub tcp: bool,
-    /// Whether UDP does.
+    /// Whether UDP is sent from the target.
     pub udp: bool,
     /// Whether connections to loopback addresses stay here.
     pub ignore_localhost: bool,
-    /// The only destinations that do, or do not.
+    /// The only destinations that are reached from the target, or are not.
     pub filter: Option<Filter>,
     /// Regular expressions over paths of unix sockets that are the target's; abstract names begin with `@`.
     #[serde(deserialize_with = "one_or_many")]

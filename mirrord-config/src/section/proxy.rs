@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InternalProxy {
-    /// Seconds that it waits for the first program.
+    /// Seconds that the proxy waits for the first program.
     pub start_idle_timeout: u64,
-    /// Seconds that it stays after the last program.
+    /// Seconds that the proxy stays after the last program.
     pub idle_timeout: u64,
-    /// What it logs.
+    /// What the proxy logs.
     pub log_level: String,
-    /// Its log file; a directory, or a path with a slash at its end, means a file in it. None if absent.
+    /// The proxy's log file; a directory, or a path with a slash at its end, means a file in it. None if absent.
     pub log_destination: Option<String>,
-    /// Whether it logs as JSON.
+    /// Whether the proxy logs as JSON.
     pub json_log: bool,
     /// Has no effect.
     pub socket_timeout: Option<u64>,

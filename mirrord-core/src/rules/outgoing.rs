@@ -15,6 +15,7 @@ use crate::{
 
 /// What `feature.network.outgoing` says.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the user's")]
 pub struct OutgoingRules {
     /// Whether TCP goes there.
     pub tcp: bool,
@@ -26,6 +27,8 @@ pub struct OutgoingRules {
     pub filter: Option<AddressFilter>,
     /// Paths (or abstract names) of unix sockets that are the target's.
     pub unix_streams: PatternSet,
+    /// Whether loopback addresses stay here in processes of Next.js, whose workers meet there (`magic.turbo`).
+    pub suits_next: bool,
 }
 
 /// How certain it is that a destination is reached from the target.
@@ -38,6 +41,19 @@ pub enum Through {
 }
 
 impl OutgoingRules {
+    /// What the process changes in the rules: `arguments` are its own.
+    pub fn suit<'a>(&mut self, arguments: impl IntoIterator<Item = &'a [u8]>) {
+        let is_next = |argument: &[u8]| {
+            let within = b"/next/dist/";
+            argument == b"next"
+                || argument.ends_with(b"/next")
+                || argument.windows(within.len()).any(|window| window == within)
+        };
+        if self.suits_next && arguments.into_iter().any(is_next) {
+            self.ignore_localhost = true;
+        }
+    }
+
     /// Where a destination is reached. `is_ours` tells whether the session itself listens on a TCP port here.
     #[must_use]
     pub fn decide(
@@ -173,6 +189,20 @@ mod tests {
             let rules = filtered(side, &["db.shop:5432"]);
             assert_eq!(decide(&rules, Protocol::Tcp, "10.1.1.1:5432"), Verdict::Take(Through::AskNames));
         }
+    }
+
+    #[test]
+    fn loopback_of_next_stays_here_and_nobody_elses() {
+        let after = |suits_next, arguments: &[&str]| {
+            let mut rules = OutgoingRules { suits_next, ..rules() };
+            rules.suit(arguments.iter().map(|argument| argument.as_bytes()));
+            rules.ignore_localhost
+        };
+        assert!(after(true, &["node", "/app/node_modules/.bin/next", "dev"]));
+        assert!(after(true, &["node", "/app/node_modules/next/dist/server/start.js"]));
+        assert!(after(true, &["next", "dev"]));
+        assert!(!after(true, &["node", "/app/nextcloud", "--next=1"]));
+        assert!(!after(false, &["next", "dev"]));
     }
 
     #[test]
