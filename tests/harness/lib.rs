@@ -13,5 +13,6 @@ pub mod ground;
 pub mod guest;
 pub mod pod;
 pub mod programs;
+pub mod running;
 pub mod session;
 pub mod transcript;

@@ -1,1 +1,152 @@
 //! Servers as guests: they answer the pod's traffic, or hear it.
+
+use std::{fs, process::Command, sync::Mutex, time::Duration};
+
+use mirrord_tests::{
+    eventually::eventually,
+    ground::skip,
+    guest::{Guest, Tongue},
+    pod::Pod,
+    programs::system,
+    running::Running,
+    session::{DataPath, Session},
+    transcript::Transcript,
+};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::wanted_paths;
+
+/// Servers listen on the same ports of this machine: one story at a time.
+static PORTS: Mutex<()> = Mutex::new(());
+
+const PYTHON: Guest = Guest { tongue: Tongue::Python, name: "server" };
+const NODE: Guest = Guest { tongue: Tongue::Node, name: "server" };
+
+/// A guest with arguments.
+fn with(mut command: Command, arguments: &[&str]) -> Command {
+    command.args(arguments);
+    command
+}
+
+fn session(pod: &Pod, data_path: DataPath, mode: &str) -> Session {
+    Session::new(pod, data_path, &json!({ "network": { "incoming": { "mode": mode } } }))
+}
+
+/// What the pod's own programs get from the service.
+fn ask(pod: &Pod, url: &str) -> String {
+    let mut curl = pod.command("curl");
+    Transcript::of(curl.args(["-s", "--max-time", "10", url])).stdout
+}
+
+fn tell(story: fn(&Pod, Guest, DataPath), guest: Guest) {
+    if let Some(why) = guest.missing().or_else(|| system("curl").is_none().then(|| "no curl".to_owned())) {
+        return skip(&why);
+    }
+    let _alone = PORTS.lock();
+    for data_path in wanted_paths() {
+        story(&Pod::start().unwrap(), guest, data_path);
+    }
+}
+
+/// The guest answers in the place of the shop, knows who asks, and gives the port back when it ends.
+fn steal(pod: &Pod, guest: Guest, data_path: DataPath) {
+    let session = session(pod, data_path, "steal");
+    assert!(ask(pod, "http://web.shop/before").starts_with("the shop itself"));
+    let mut server = Running::start(&mut with(guest.outside(&session), &["80"]));
+    server.says("listening");
+    eventually(&format!("a stolen request ({data_path:?})"), Duration::from_secs(20), || {
+        ask(pod, "http://10.77.0.2/first").starts_with("the guest").then_some(())
+    });
+    let answer = ask(pod, "http://10.77.0.2/second");
+    assert_eq!(answer, "the guest answers GET /second (0 bytes) to 10.77.0.2\n", "{data_path:?}");
+    let body = "z".repeat(300_000);
+    let mut post = pod.command("curl");
+    let answer =
+        Transcript::of(post.args(["-s", "--data-binary", &body[..100_000], "http://10.77.0.2/post"]));
+    assert_eq!(answer.stdout, "the guest answers POST /post (100000 bytes) to 10.77.0.2\n", "{data_path:?}");
+    assert!(
+        ask(pod, "http://10.77.0.2:8080/other").starts_with("the shop itself"),
+        "another port is not touched"
+    );
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.end(), 0, "{data_path:?}: the exit code is the guest's own");
+    eventually("the shop's own answer", Duration::from_secs(10), || {
+        ask(pod, "http://10.77.0.2/after").starts_with("the shop itself").then_some(())
+    });
+}
+
+/// The guest hears what the shop answers.
+fn mirror(pod: &Pod, guest: Guest, data_path: DataPath) {
+    let session = session(pod, data_path, "mirror");
+    let mut server = Running::start(&mut with(guest.outside(&session), &["80"]));
+    server.says("listening");
+    let mut n_asked = 0;
+    eventually(&format!("a mirrored request ({data_path:?})"), Duration::from_secs(20), || {
+        n_asked += 1;
+        let answer = ask(pod, &format!("http://10.77.0.2/mirrored-{n_asked}"));
+        assert!(answer.starts_with("the shop itself"), "mirroring does not answer: {answer}");
+        server.words().contains("GET /mirrored-").then_some(())
+    });
+    let answer = ask(pod, "http://10.77.0.2/heard");
+    assert!(answer.starts_with("the shop itself"), "{answer}");
+    server.says("GET /heard 0 from 10.77.0.2");
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.end(), 0, "{data_path:?}");
+    assert!(ask(pod, "http://10.77.0.2/after").starts_with("the shop itself"));
+}
+
+/// A client that never rests sees no failure, from before the guest to after its end.
+fn come_and_go(pod: &Pod, guest: Guest, data_path: DataPath) {
+    let load = Guest { tongue: Tongue::Python, name: "load" };
+    let mut client = Running::start(&mut with(load.inside(pod), &["80", "/tmp/stop"]));
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let session = session(pod, data_path, "steal");
+        let mut server = Running::start(&mut with(guest.outside(&session), &["80"]));
+        server.says("GET /");
+        let n_answered = server.words().lines().count();
+        eventually("a hundred answers more", Duration::from_secs(20), || {
+            (server.words().lines().count() > n_answered + 100).then_some(())
+        });
+        server.signal(signal);
+        server.end();
+        eventually("the shop's own answer", Duration::from_secs(10), || {
+            ask(pod, "http://10.77.0.2/own").starts_with("the shop itself").then_some(())
+        });
+    }
+    fs::write(pod.path("/tmp/stop"), "").unwrap();
+    client.end();
+    let words = client.words();
+    // A guest that is killed takes with it the requests that it has begun to answer, and only those.
+    let failures: Vec<&str> =
+        words.lines().filter(|line| !line.starts_with("guest ") && !line.starts_with("shop ")).collect();
+    let n_failed: usize =
+        failures.iter().filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum();
+    assert!(n_failed <= 1, "{data_path:?}: {words}");
+    assert!(words.contains("guest ") && words.contains("shop "), "{data_path:?}: {words}");
+}
+
+#[test]
+fn python_answers_stolen_traffic() {
+    tell(steal, PYTHON);
+}
+
+#[test]
+fn node_answers_stolen_traffic() {
+    tell(steal, NODE);
+}
+
+#[test]
+fn python_hears_mirrored_traffic() {
+    tell(mirror, PYTHON);
+}
+
+#[test]
+fn node_hears_mirrored_traffic() {
+    tell(mirror, NODE);
+}
+
+#[test]
+fn guests_come_and_go_and_no_connection_fails() {
+    tell(come_and_go, PYTHON);
+}
