@@ -2,7 +2,7 @@
 
 use std::os::{fd::OwnedFd, unix::ffi::OsStrExt};
 
-use mirrord_config::handoff::Handoff;
+use mirrord_config::handoff::{DataPath, Facts, Handoff};
 use mirrord_core::rules::{Rules, fs::FsMode};
 use mirrord_protocol::{
     proxy::{names, sockets::PORT_PAGE},
@@ -65,5 +65,6 @@ fn lost() -> Handoff {
     rules.dns.enabled = true;
     rules.outgoing.tcp = true;
     rules.outgoing.udp = true;
-    Handoff { rules, ..Handoff::default() }
+    let facts = Facts { has_target: true, data_path: DataPath::Proxied, ..Facts::default() };
+    Handoff { rules, facts }
 }

@@ -1,13 +1,16 @@
 //! What this process knows: rules and facts. The one static, set once at boot.
 
 use std::{
+    ffi::{CStr, CString},
     ptr::null_mut,
     sync::atomic::{AtomicPtr, Ordering},
 };
 
 use mirrord_config::handoff::{DataPath, Facts, Handoff};
 use mirrord_core::rules::{Rules, fs::Here};
-use mirrord_protocol::proxy::sockets::PORT_PAGE;
+use mirrord_protocol::proxy::{names, sockets::PORT_PAGE};
+
+use crate::abi::environment::Needs;
 
 /// A guest's process.
 pub(crate) struct Process {
@@ -19,6 +22,8 @@ pub(crate) struct Process {
     pub(crate) ports: Option<&'static [u8; PORT_PAGE]>,
     /// The cookie of this process's network namespace at boot.
     pub(crate) netns_cookie: u64,
+    /// What a child needs to be a guest.
+    pub(crate) needs: Option<Needs>,
     home: Option<Vec<u8>>,
     temp_dir: Option<Vec<u8>>,
     executable: Option<Vec<u8>>,
@@ -51,6 +56,7 @@ impl Process {
             facts: handoff.facts,
             ports,
             netns_cookie: own_netns_cookie(),
+            needs: needs(),
             home: variable("HOME"),
             temp_dir: variable("TMPDIR"),
             executable: executable(),
@@ -97,6 +103,35 @@ impl Process {
             executable: self.executable.as_deref(),
         }
     }
+}
+
+/// The variables that have made this process a guest. They live as long as it does.
+fn needs() -> Option<Needs> {
+    let keep = |name: &str, value: &[u8]| -> Option<&'static CStr> {
+        let text = CString::new([name.as_bytes(), b"=", value].concat()).ok()?;
+        Some(Box::leak(text.into_boxed_c_str()))
+    };
+    let variable = |name: &str| keep(name, std::env::var_os(name)?.as_encoded_bytes());
+    let file = own_file()?;
+    Some(Needs {
+        address: variable(names::PROXY_ADDRESS)?,
+        session: variable(names::SESSION_ID),
+        preload: keep("LD_PRELOAD", file.to_bytes())?,
+    })
+}
+
+/// The file of this library, as the loader was told to find it.
+fn own_file() -> Option<&'static CStr> {
+    let mut found = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    let within: *const AtomicPtr<Process> = &raw const PROCESS;
+    // SAFETY: the place is ours, and the address within this library.
+    if unsafe { libc::dladdr(within.cast(), found.as_mut_ptr()) } == 0 {
+        return None;
+    }
+    // SAFETY: all zeroes are a valid structure, and so is what the loader has written.
+    let name = unsafe { found.assume_init() }.dli_fname;
+    // SAFETY: the loader keeps the name as long as the library is loaded, which is never unloaded.
+    (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) })
 }
 
 /// The program's name, without its folder.

@@ -1,6 +1,7 @@
 //! C memory in, Rust values out; with `engine/`, the only home of raw pointers.
 
 pub(crate) mod addrinfo;
+pub(crate) mod environment;
 pub(crate) mod hostent;
 pub(crate) mod kernel;
 pub(crate) mod sockaddr;

@@ -40,8 +40,8 @@ fn connect_stream(socket: Socket, to: SocketAddr) -> Outcome<()> {
     match socket.tcp_state()? {
         CLOSED => {}
         ESTABLISHED if is_relayed(socket) && !socket.is_writable(0) => return Err(Errno(libc::EALREADY)),
-        CONNECTING => return Err(Errno(libc::EALREADY)),
-        _ => return Err(Errno(libc::EISCONN)),
+        // The kernel says once that it has succeeded, and from then on that it is connected.
+        _ => return socket.connect(to),
     }
     // One that has a port has been bound, or connected in vain.
     if socket.local()?.port() != 0
