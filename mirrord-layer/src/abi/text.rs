@@ -1,6 +1,6 @@
 //! C strings of the guest.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 
 use mirrord_core::verdict::Errno;
 
@@ -54,4 +54,27 @@ pub(crate) unsafe fn copy_or_allocate(bytes: &[u8], out: *mut c_char, size: usiz
     // SAFETY: as above.
     unsafe { place.add(bytes.len()).write(0) };
     Ok(place)
+}
+
+/// Bytes of the guest's; none for null.
+///
+/// # Safety
+/// There are so many, and they stay as they are for `'a`.
+pub(crate) unsafe fn some<'a>(start: *const c_void, length: usize) -> &'a [u8] {
+    if start.is_null() || length == 0 {
+        return &[];
+    }
+    // SAFETY: the caller promises them.
+    unsafe { std::slice::from_raw_parts(start.cast(), length) }
+}
+
+/// Writes into a string of the guest's.
+///
+/// # Safety
+/// The string is longer than `start` and `letters` together, or as long, and may be written.
+pub(crate) unsafe fn write_letters(string: *mut c_char, start: usize, letters: &[u8]) {
+    // SAFETY: the caller promises that the place lies in the string.
+    let place = unsafe { string.add(start) };
+    // SAFETY: as above; the guest's memory and ours do not overlap.
+    unsafe { std::ptr::copy_nonoverlapping(letters.as_ptr(), place.cast(), letters.len()) };
 }

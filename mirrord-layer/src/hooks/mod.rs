@@ -3,4 +3,5 @@
 pub(crate) mod fs;
 pub(crate) mod names;
 pub(crate) mod net;
+pub(crate) mod numbered;
 pub(crate) mod process;

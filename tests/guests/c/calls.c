@@ -235,8 +235,8 @@ static void call(const char *name, char *a, char *b) {
     else if (!strcmp(name, "mkostemp")) { strcpy(text, a); int fd = mkostemp(text, O_CLOEXEC); if (fd < 0) puts(strerrorname_np(errno)); else { printf("%zu %d\n", strlen(text), fcntl(fd, F_GETFD)); close(fd); } }
     else if (!strcmp(name, "mkstemps")) { strcpy(text, a); int fd = mkstemps(text, 4); if (fd < 0) puts(strerrorname_np(errno)); else { puts(text + strlen(text) - 4); close(fd); } }
     else if (!strcmp(name, "mkostemps")) { strcpy(text, a); int fd = mkostemps(text, 4, O_APPEND); if (fd < 0) puts(strerrorname_np(errno)); else { puts(text + strlen(text) - 4); close(fd); } }
-    else if (!strcmp(name, "mkdtemp")) { strcpy(text, a); char *p = mkdtemp(text); puts(p ? strchr(p, 'X') ? "kept" : "made" : strerrorname_np(errno)); }
-    else if (!strcmp(name, "mktemp")) { strcpy(text, a); char *p = (mktemp)(text); puts(*p ? strchr(p, 'X') ? "kept" : "made" : strerrorname_np(errno)); }
+    else if (!strcmp(name, "mkdtemp")) { strcpy(text, a); char *p = mkdtemp(text); puts(p ? strstr(p, "XXXXXX") ? "kept" : "made" : strerrorname_np(errno)); }
+    else if (!strcmp(name, "mktemp")) { strcpy(text, a); char *p = (mktemp)(text); puts(*p ? strstr(p, "XXXXXX") ? "kept" : "made" : strerrorname_np(errno)); }
     else if (!strcmp(name, "getxattr")) bytes(getxattr(a, b, text, sizeof text));
     else if (!strcmp(name, "lgetxattr")) bytes(lgetxattr(a, b, text, sizeof text));
     else if (!strcmp(name, "getxattr-size")) number(getxattr(a, b, NULL, 0));

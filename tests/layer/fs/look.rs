@@ -15,6 +15,7 @@ fn every_way_to_open_a_file_opens_the_targets() {
         session.each(&[(&format!("{name} /data/file"), "3 stays of the target")]);
     }
     session.each(&[
+        ("syscall-openat /data/file", "3 stays of the target"),
         ("open-cloexec /data/link", "3 closes of the target"),
         ("fopen /data/file", "of the target"),
         ("fopen64 /data/file", "of the target"),
@@ -32,7 +33,7 @@ fn every_way_to_open_a_file_opens_the_targets() {
 fn attributes_are_the_targets() {
     let session = Session::new(FsMode::Read);
     let file = "100644 13";
-    for name in ["stat", "stat64", "fstatat", "__xstat", "__fxstatat", "statx"] {
+    for name in ["stat", "stat64", "fstatat", "__xstat", "__fxstatat", "statx", "syscall-newfstatat"] {
         session.each(&[(&format!("{name} /data/file"), file), (&format!("{name} /data/none"), "ENOENT")]);
         session.each(&[(&format!("{name} /data/link"), file)]);
     }
@@ -189,4 +190,30 @@ fn without_the_proxy_what_belongs_there_fails_and_the_rest_works() {
         ("opendir /data", "EIO"),
         ("chdir /usr ; getcwd", "done\n/usr"),
     ]);
+}
+
+#[test]
+fn a_walk_through_a_tree_there_meets_its_files() {
+    let session = Session::new(FsMode::Read);
+    let sorted = |calls: &str| {
+        let said = session.calls(calls);
+        let mut words: Vec<&str> = said.split_whitespace().collect();
+        words.sort_unstable();
+        words.join(" ")
+    };
+    let (one, two) = ("/data/folder/one.txt:0:1", "/data/folder/two.txt:0:1");
+    let three = "/data/folder/deep/three:0:2";
+    assert_eq!(
+        sorted("nftw /data/folder"),
+        format!("{three} /data/folder/deep:1:1 {one} {two} /data/folder:1:0")
+    );
+    assert_eq!(sorted("nftw-depth /data/folder/deep"), "/data/folder/deep/three:0:1 /data/folder/deep:5:0");
+    assert_eq!(sorted("ftw /data/folder/deep"), "/data/folder/deep/three:0 /data/folder/deep:1");
+    session.each(&[("nftw /data/none", "ENOENT"), ("nftw /data/link", "/data/link:4:0")]);
+}
+
+#[test]
+fn calls_by_number_pass_with_all_their_arguments_but_rings() {
+    let session = Session::new(FsMode::Read);
+    session.each(&[("syscall-seven", "mapped"), ("io_uring_setup", "ENOSYS")]);
 }

@@ -4,18 +4,19 @@
 //! function; and a line in `docs/hooks.md` (`cargo xtask hooks`). Variadic functions stand with the arguments that
 //! they can have: on x86-64 and aarch64 Linux a caller passes those alike.
 
-/// Makes the rows of a family.
+/// Makes the rows of a family whose bodies call their originals themselves, outside of every catch.
 macro_rules! rows {
     ($(
         $(#[$doc:meta])*
         fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? = $($body:ident)::+, $rule:literal;
     )*) => {
         /// The displaced functions of this family.
+        #[allow(dead_code, reason = "a row that another one serves never calls its own")]
         pub(crate) mod original {
             #[allow(unused_imports, reason = "each family names the C types that it needs")]
             use super::*;
             $(
-                pub(crate) fn $name() -> unsafe extern "C" fn($($type),*) $(-> $ret)? {
+                pub(crate) fn $name() -> unsafe extern "C-unwind" fn($($type),*) $(-> $ret)? {
                     const NAME: &std::ffi::CStr =
                         match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
                             Ok(name) => name,
@@ -31,13 +32,13 @@ macro_rules! rows {
         $(
             $(#[$doc])*
             #[unsafe(no_mangle)]
-            pub(crate) unsafe extern "C" fn $name($($arg: $type),*) $(-> $ret)? {
-                $crate::engine::judge(
+            pub(crate) unsafe extern "C-unwind" fn $name($($arg: $type),*) $(-> $ret)? {
+                match $crate::process::get() {
                     // SAFETY: the arguments are the guest's, under the contract of the function that it calls.
-                    |process| unsafe { $crate::hooks::$($body)::+(process, $($arg),*) },
+                    Some(process) => unsafe { $crate::hooks::$($body)::+(process, $($arg),*) },
                     // SAFETY: as above.
-                    || unsafe { original::$name()($($arg),*) },
-                )
+                    None => unsafe { original::$name()($($arg),*) },
+                }
             }
         )*
     };
@@ -102,4 +103,5 @@ macro_rules! waiting_row {
 pub(crate) mod fs;
 pub(crate) mod names;
 pub(crate) mod net;
+pub(crate) mod numbered;
 pub(crate) mod process;

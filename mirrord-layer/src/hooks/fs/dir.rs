@@ -119,9 +119,9 @@ struct Functions {
     flags: c_int,
     closedir: unsafe extern "C" fn(*mut DIR) -> c_int,
     readdir: unsafe extern "C" fn(*mut DIR) -> *mut dirent,
-    opendir: unsafe extern "C" fn(*const c_char) -> *mut DIR,
-    lstat: unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int,
-    stat: unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int,
+    opendir: unsafe extern "C-unwind" fn(*const c_char) -> *mut DIR,
+    lstat: unsafe extern "C-unwind" fn(*const c_char, *mut libc::stat) -> c_int,
+    stat: unsafe extern "C-unwind" fn(*const c_char, *mut libc::stat) -> c_int,
 }
 
 impl Functions {

@@ -18,7 +18,8 @@ use super::place;
 use crate::{
     abi::text,
     answer::{self, Answer, Outcome},
-    engine::work,
+    arena::Scope,
+    engine::caught,
     link,
     process::Process,
 };
@@ -40,6 +41,8 @@ pub(crate) enum Way {
 
 /// Runs a call with the path that it is left under, or does it there.
 ///
+/// `here` runs outside of every catch: a thread may be cancelled in it.
+///
 /// # Safety
 /// `said` is a string of the guest's, or an address that the kernel would refuse.
 pub(crate) unsafe fn follow<T: Answer>(
@@ -55,13 +58,25 @@ pub(crate) unsafe fn follow<T: Answer>(
     if stays(process, path, deed) {
         return here(said);
     }
-    let taken = work(|| match find(process, dir, path, deed) {
-        Way::Here => None,
-        Way::HereAt(path) => Some(here(path.as_ptr())),
-        Way::There(path) => Some(answer::give(there(path))),
-        Way::Refused(errno) => Some(answer::give(Err(errno))),
-    });
-    taken.unwrap_or_else(|| here(said))
+    let scope = Scope::enter();
+    match caught(|| Some(taken(find(process, dir, path, deed), there))) {
+        Some(Ok(answer)) => answer,
+        Some(Err(Some(path))) => here(path.as_ptr()),
+        Some(Err(None)) | None => {
+            drop(scope);
+            here(said)
+        }
+    }
+}
+
+/// The answer of a call that is taken, or the other path that it is left under.
+fn taken<T: Answer>(way: Way, there: impl FnOnce(GuestPath) -> Outcome<T>) -> Result<T, Option<CString>> {
+    match way {
+        Way::Here => Err(None),
+        Way::HereAt(path) => Err(Some(path)),
+        Way::There(path) => Ok(answer::give(there(path))),
+        Way::Refused(errno) => Ok(answer::give(Err(errno))),
+    }
 }
 
 /// Runs a call with the two paths that it is left under, or does it there; one here and one there are on different
@@ -69,13 +84,13 @@ pub(crate) unsafe fn follow<T: Answer>(
 ///
 /// # Safety
 /// As of [`follow`], for both.
-pub(crate) unsafe fn follow_both<T: Answer>(
+pub(crate) unsafe fn follow_both(
     process: &Process,
     from: (c_int, *const c_char),
     to: (c_int, *const c_char),
-    here: impl Fn(*const c_char, *const c_char) -> T,
-    there: impl FnOnce(GuestPath, GuestPath) -> Outcome<T>,
-) -> T {
+    here: impl Fn(*const c_char, *const c_char) -> c_int,
+    there: impl FnOnce(GuestPath, GuestPath) -> Outcome<c_int>,
+) -> c_int {
     // SAFETY: the caller promises a string.
     let Some(from_path) = (unsafe { text::bytes(from.1) }) else { return here(from.1, to.1) };
     // SAFETY: the caller promises a string.
@@ -83,20 +98,37 @@ pub(crate) unsafe fn follow_both<T: Answer>(
     if stays(process, from_path, Deed::Write) && stays(process, to_path, Deed::Write) {
         return here(from.1, to.1);
     }
-    let taken = work(|| {
+    let _scope = Scope::enter();
+    let ways = caught(|| {
         let from_way = find(process, from.0, from_path, Deed::Write);
-        let to_way = find(process, to.0, to_path, Deed::Write);
-        Some(match (from_way, to_way) {
-            (Way::Refused(errno), _) | (_, Way::Refused(errno)) => answer::give(Err(errno)),
-            (Way::There(from), Way::There(to)) => answer::give(there(from, to)),
-            (Way::There(_), _) | (_, Way::There(_)) => answer::give(Err(Errno(libc::EXDEV))),
-            (Way::Here, Way::Here) => return None,
-            (Way::HereAt(from), Way::Here) => here(from.as_ptr(), to.1),
-            (Way::Here, Way::HereAt(to)) => here(from.1, to.as_ptr()),
-            (Way::HereAt(from), Way::HereAt(to)) => here(from.as_ptr(), to.as_ptr()),
-        })
+        Some((from_way, find(process, to.0, to_path, Deed::Write)))
     });
-    taken.unwrap_or_else(|| here(from.1, to.1))
+    let or_said = |way: &Way, said| match way {
+        Way::HereAt(path) => path.as_ptr(),
+        _ => said,
+    };
+    match ways.unwrap_or((Way::Here, Way::Here)) {
+        (Way::Refused(errno), _) | (_, Way::Refused(errno)) => answer::give(Err(errno)),
+        (Way::There(from), Way::There(to)) => caught(|| Some(answer::give(there(from, to))))
+            .unwrap_or_else(|| answer::give(Err(Errno(libc::EIO)))),
+        (Way::There(_), _) | (_, Way::There(_)) => answer::give(Err(Errno(libc::EXDEV))),
+        (from_way, to_way) => here(or_said(&from_way, from.1), or_said(&to_way, to.1)),
+    }
+}
+
+/// Whether a path is looked at there, for calls that then look by themselves, path by path.
+///
+/// # Safety
+/// As of [`follow`].
+pub(crate) unsafe fn leads_there(process: &Process, said: *const c_char) -> bool {
+    // SAFETY: the caller promises a string.
+    let Some(path) = (unsafe { text::bytes(said) }) else { return false };
+    if stays(process, path, Deed::Read) {
+        return false;
+    }
+    let find = || Some(!matches!(find(process, libc::AT_FDCWD, path, Deed::Read), Way::Here));
+    let _scope = Scope::enter();
+    caught(find).unwrap_or(false)
 }
 
 /// The quick answer, without memory: an absolute plain path that is left, or a session without files.
