@@ -52,7 +52,7 @@ pub(crate) unsafe fn copy_or_allocate(bytes: &[u8], out: *mut c_char, size: usiz
     // SAFETY: there is room for the string, and its NUL.
     unsafe { copy_cut(bytes, place, bytes.len()) };
     // SAFETY: as above.
-    unsafe { place.add(bytes.len()).write(0) };
+    unsafe { write_letters(place, bytes.len(), b"\0") };
     Ok(place)
 }
 

@@ -114,7 +114,7 @@ unsafe fn flags(mode: *const c_char) -> Option<c_int> {
     let letters = mode.split(|byte| *byte == b',').next()?;
     let (kind, rest) = letters.split_first()?;
     let has = |letter| rest.contains(&letter);
-    let made = match kind {
+    let creates = match kind {
         b'r' => 0,
         b'w' => O_CREAT | O_TRUNC,
         b'a' => O_CREAT | O_APPEND,
@@ -127,5 +127,5 @@ unsafe fn flags(mode: *const c_char) -> Option<c_int> {
     };
     let exclusive = if has(b'x') { O_EXCL } else { 0 };
     let closes = if has(b'e') { O_CLOEXEC } else { 0 };
-    Some(made | access | exclusive | closes)
+    Some(creates | access | exclusive | closes)
 }

@@ -100,7 +100,7 @@ unsafe fn make<T: Answer>(
     template: *mut c_char,
     n_suffix: c_int,
     here: impl Fn(*mut c_char) -> T,
-    make: impl Fn(GuestPath) -> Outcome<T>,
+    try_name: impl Fn(GuestPath) -> Outcome<T>,
 ) -> T {
     // SAFETY: the caller promises a string.
     let length = unsafe { text::bytes(template) }.unwrap_or_default().len();
@@ -119,7 +119,7 @@ unsafe fn make<T: Answer>(
     let there = |path: GuestPath| {
         let place = place.filter(|_| ends_in_letters(&path.0, n_suffix)).ok_or(Errno(libc::EINVAL))?;
         let start = path.0.len() - (length - place);
-        let (letters, made) = try_names(&path.0, start, &make)?;
+        let (letters, made) = try_names(&path.0, start, &try_name)?;
         // SAFETY: the template is at least as long.
         unsafe { text::write_letters(template, place, &letters) };
         Ok(made)
@@ -136,14 +136,14 @@ fn ends_in_letters(path: &[u8], n_suffix: c_int) -> bool {
 fn try_names<T>(
     path: &[u8],
     start: usize,
-    make: impl Fn(GuestPath) -> Outcome<T>,
+    try_name: impl Fn(GuestPath) -> Outcome<T>,
 ) -> Outcome<([u8; N_LETTERS], T)> {
     const N_TRIES: usize = 1000;
     let mut path = path.to_vec();
     for _ in 0..N_TRIES {
         let letters = letters()?;
         path[start..start + N_LETTERS].copy_from_slice(&letters);
-        match make(GuestPath::from(path.as_slice())) {
+        match try_name(GuestPath::from(path.as_slice())) {
             Ok(made) => return Ok((letters, made)),
             Err(Errno(libc::EEXIST)) => {}
             Err(errno) => return Err(errno),

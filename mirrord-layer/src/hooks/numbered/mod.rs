@@ -26,6 +26,7 @@ use crate::{answer, engine::table::numbered::original, process::Process};
 /// The six arguments of a system call.
 type Arguments = [c_long; 6];
 
+#[expect(clippy::many_single_char_names, reason = "they are six arguments")]
 #[expect(clippy::too_many_arguments, reason = "a system call has a number and six arguments")]
 pub(crate) unsafe fn syscall(
     _: &Process,

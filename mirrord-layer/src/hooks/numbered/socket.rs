@@ -5,6 +5,7 @@ use std::ffi::c_long;
 use super::{Arguments, ToLong, int, pointer, size, unsigned};
 use crate::engine::table::net;
 
+#[expect(clippy::many_single_char_names, reason = "they are six arguments")]
 pub(super) unsafe fn call(number: c_long, arguments: Arguments) -> Option<c_long> {
     let [a, b, c, d, e, f] = arguments;
     match number {
