@@ -64,8 +64,13 @@ impl Socket {
 
     /// An option.
     pub(crate) fn option(self, level: c_int, name: c_int) -> Outcome<OptionValue> {
+        self.sized_option(level, name, MAX_OPTION)
+    }
+
+    /// An option for which the kernel wants room of exactly its size.
+    fn sized_option(self, level: c_int, name: c_int, room: usize) -> Outcome<OptionValue> {
         let mut value = OptionValue { bytes: [0; MAX_OPTION], length: 0 };
-        let mut length = socklen_t::try_from(MAX_OPTION).unwrap_or(0);
+        let mut length = socklen_t::try_from(room.min(MAX_OPTION)).unwrap_or(0);
         let (bytes, place) = (value.bytes.as_mut_ptr().addr(), (&raw mut length).addr());
         let arguments = [int(self.0), int(level), int(name), bytes, place, 0];
         // SAFETY: the value and its length are ours.
@@ -128,7 +133,7 @@ impl Socket {
 
     /// The network namespace in which it lives.
     pub(crate) fn netns_cookie(self) -> Option<u64> {
-        let value = self.option(libc::SOL_SOCKET, SO_NETNS_COOKIE).ok()?;
+        let value = self.sized_option(libc::SOL_SOCKET, SO_NETNS_COOKIE, size_of::<u64>()).ok()?;
         value.bytes().first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
     }
 
