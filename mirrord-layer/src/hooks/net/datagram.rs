@@ -186,7 +186,7 @@ thread_local! {
 }
 
 /// Whom a datagram came from, if a relay delivered it.
-fn source_of(socket: Socket, from: SocketAddr) -> Option<SocketAddr> {
+pub(super) fn source_of(socket: Socket, from: SocketAddr) -> Option<SocketAddr> {
     let inode = socket.inode().ok()?;
     if let Some((known, relay, source)) = LAST_HEARD.get()
         && (known, relay) == (inode, from)

@@ -6,7 +6,7 @@ use libc::{c_int, sockaddr, socklen_t};
 use mirrord_core::{addr, rules::address::Protocol};
 use mirrord_protocol::proxy::sockets::{SocketAnswer, SocketQuestion};
 
-use super::{accept::may_be_doorbell, ask, lives_there};
+use super::{accept::may_be_doorbell, ask, datagram::source_of, lives_there};
 use crate::{
     abi::{
         is_plausible,
@@ -69,10 +69,13 @@ fn own_address(process: &Process, socket: Socket, protocol: Protocol) -> Option<
     asked.then(|| addresses(socket)).flatten().map(|(local, _)| local)
 }
 
-fn peer_address(process: &Process, socket: Socket, _: Protocol) -> Option<SocketAddr> {
+fn peer_address(process: &Process, socket: Socket, protocol: Protocol) -> Option<SocketAddr> {
     let peer = socket.peer().ok()?;
     if lives_there(process, socket) || !may_be_ours(process, peer) {
         return None;
+    }
+    if protocol == Protocol::Udp {
+        return source_of(socket, peer);
     }
     addresses(socket).map(|(_, peer)| peer)
 }

@@ -43,11 +43,9 @@ fn connect_stream(socket: Socket, to: SocketAddr) -> Outcome<()> {
         // The kernel says once that it has succeeded, and from then on that it is connected.
         _ => return socket.connect(to),
     }
-    // One that has a port has been bound, or connected in vain.
-    if socket.local()?.port() != 0
-        && let Some(errno) = take_failure(socket)?
-    {
-        return Err(errno);
+    let error = socket.number(libc::SOL_SOCKET, libc::SO_ERROR)?;
+    if error != 0 {
+        return Err(take_failure(socket).unwrap_or(Errno(error)));
     }
     let relay = relay_address()?;
     if socket.domain()? == libc::AF_INET6 && relay.is_ipv4() {
@@ -104,7 +102,13 @@ fn question(
 /// Loopback answers at once, also a socket that does not wait.
 fn reach(socket: Socket, relay: SocketAddr) -> Outcome<()> {
     const PATIENCE: i32 = 1000;
-    match socket.connect(relay) {
+    let mut outcome = socket.connect(relay);
+    // The kernel has not noticed that an earlier connection was reset.
+    if outcome == Err(Errno(libc::EISCONN)) && socket.tcp_state()? == CLOSED {
+        socket.disconnect()?;
+        outcome = socket.connect(relay);
+    }
+    match outcome {
         Err(Errno(libc::EINPROGRESS | libc::EINTR)) => {
             if socket.tcp_state()? == CONNECTING {
                 socket.is_writable(PATIENCE);
@@ -136,14 +140,10 @@ fn forget(socket: Socket) {
 }
 
 /// The errno of a connect that has failed, told once.
-fn take_failure(socket: Socket) -> Outcome<Option<Errno>> {
-    match outcome(socket)? {
-        Err(errno) => {
-            forget(socket);
-            Ok(Some(errno))
-        }
-        Ok(()) => Ok(None),
-    }
+fn take_failure(socket: Socket) -> Option<Errno> {
+    let errno = outcome(socket).ok()?.err()?;
+    forget(socket);
+    Some(errno)
 }
 
 /// What has become of a connect; waits for it.
@@ -204,21 +204,18 @@ pub(crate) unsafe fn getsockopt(
     Some(0)
 }
 
+/// The error to tell; nothing if the kernel's own is right, and was not asked for yet.
 fn connect_error(socket: Socket) -> Option<c_int> {
-    let is_pending = match socket.tcp_state().ok()? {
-        // Reset while it was plugged, or later; or not connected at all.
-        CLOSED => socket.local().ok()?.port() != 0,
-        ESTABLISHED => is_relayed(socket) && !socket.is_writable(0),
-        _ => false,
-    };
-    if !is_pending {
-        return None;
-    }
-    match outcome(socket).ok()? {
-        Ok(()) => None,
-        Err(errno) => {
-            forget(socket);
-            Some(errno.0)
+    match socket.tcp_state().ok()? {
+        // Reset while it was plugged, or later. Asking the kernel makes it forget.
+        CLOSED => {
+            let error = socket.number(libc::SOL_SOCKET, libc::SO_ERROR).ok()?;
+            let errno = if error == 0 { None } else { take_failure(socket) };
+            Some(errno.map_or(error, |errno| errno.0))
         }
+        ESTABLISHED if is_relayed(socket) && !socket.is_writable(0) => {
+            take_failure(socket).map(|errno| errno.0)
+        }
+        _ => None,
     }
 }
