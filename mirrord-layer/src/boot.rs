@@ -27,11 +27,12 @@ fn enlist() {
         return;
     }
     let settings = link::introduce().and_then(settings);
-    let (handoff, ports) = settings.unwrap_or_else(|LinkError| (lost(), None));
+    let (mut handoff, ports) = settings.unwrap_or_else(|LinkError| (lost(), None));
     // A process that is left alone keeps its connection: it holds the session open for its children.
     if handoff.rules.process.skips(&process::program_name(), &process::called_name()) {
         return;
     }
+    handoff.rules.outgoing.suit(process::command_line().split(|byte| *byte == 0));
     process::publish(Process::new(handoff, ports));
 }
 

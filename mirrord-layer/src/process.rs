@@ -143,12 +143,19 @@ pub(crate) fn program_name() -> String {
 
 /// The name by which the program was called, without its folder.
 pub(crate) fn called_name() -> String {
-    let mut bytes = [0; 512];
-    let read = rustix::fs::open("/proc/self/cmdline", rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
-        .and_then(|file| rustix::io::read(file, &mut bytes));
-    let first = bytes[..read.unwrap_or(0)].split(|byte| *byte == 0).next().unwrap_or_default();
+    let line = command_line();
+    let first = line.split(|byte| *byte == 0).next().unwrap_or_default();
     let name = first.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()
+}
+
+/// The first page of the program's arguments, a zero byte behind each.
+pub(crate) fn command_line() -> Vec<u8> {
+    let mut bytes = vec![0; 4096];
+    let read = rustix::fs::open("/proc/self/cmdline", rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
+        .and_then(|file| rustix::io::read(file, &mut bytes[..]));
+    bytes.truncate(read.unwrap_or(0));
+    bytes
 }
 
 fn executable() -> Option<Vec<u8>> {
