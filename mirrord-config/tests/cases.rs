@@ -179,6 +179,40 @@ fn no_bytes_make_it_panic() {
     }
 }
 
+/// Every file is cut, and one of its bytes replaced, at many places: each is judged, and none is the end of us.
+#[test]
+fn no_damage_to_a_file_makes_it_panic() {
+    let mut seed = 1_u32;
+    let mut random = move |limit: usize| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        usize::try_from(seed >> 8).unwrap() % limit.max(1)
+    };
+    let alphabet = b"\0\n\t \"'{}[],:#&*!|>-=.0a\\\xc3\xff";
+    for entry in fs::read_dir(cases()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let bytes = fs::read(&path).unwrap();
+        for _ in 0..ROUNDS {
+            let mut damaged = bytes[..random(bytes.len() + 1)].to_vec();
+            if !damaged.is_empty() {
+                let at = random(damaged.len());
+                damaged[at] = alphabet[random(alphabet.len())];
+            }
+            let name = if name.ends_with("out") { "x.yaml" } else { &name };
+            drop(ask(name, damaged, ""));
+            let mut damaged = bytes.clone();
+            if !damaged.is_empty() {
+                let at = random(damaged.len());
+                damaged[at] = alphabet[random(alphabet.len())];
+            }
+            drop(ask(name, damaged, ""));
+        }
+    }
+}
+
+/// How often each file is damaged.
+const ROUNDS: usize = 3;
+
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let problems = FileSource::read(Path::new("/nowhere/mirrord.json")).unwrap_err();
