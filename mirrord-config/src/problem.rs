@@ -104,6 +104,7 @@ impl Findings {
     /// A place in words.
     pub(crate) fn place(&self, origin: Origin) -> String {
         match origin {
+            Origin::File { .. } if self.file.is_empty() => "the configuration".to_owned(),
             Origin::File { line, column } => format!("{}:{line}:{column}", self.file),
             Origin::Environment(name) | Origin::Flag(name) => format!("`{name}`"),
         }

@@ -11,7 +11,7 @@ use crate::{
     lower::{self, Lowered},
     problem::{Findings, Origin, Problem, Problems},
     read::{Format, SyntaxError},
-    schema::schema,
+    schema::SCHEMA,
     shape,
     source::{FileSource, Overrides},
     template::{Template, is_template},
@@ -89,9 +89,8 @@ pub(crate) fn resolve_with(
 }
 
 fn settings(input: &Input<'_>, findings: &mut Findings) -> Result<Settings, Problems> {
-    let schema = schema();
     let (mut tree, mut key) = load(input, findings)?;
-    check(&tree, &schema, findings, |_| true);
+    check(&tree, &SCHEMA, findings, |_| true);
     tree.drop_nulls();
     let overrides = Overrides { environment: &input.environment, flags: &input.flags };
     let env_is_off = tree.get("feature.env").is_some_and(|env| env.kind == Kind::Bool(false));
@@ -101,7 +100,7 @@ fn settings(input: &Input<'_>, findings: &mut Findings) -> Result<Settings, Prob
         tree.remove("feature.env.exclude");
     }
     overrides.lay_over(&mut tree);
-    check(&tree, &schema, findings, |origin| !matches!(origin, Origin::File { .. }));
+    check(&tree, &SCHEMA, findings, |origin| !matches!(origin, Origin::File { .. }));
     later::judge(&tree, findings);
     findings.take_problems()?;
     let file: File = serde_path_to_error::deserialize(tree.to_value()).map_err(|error| {

@@ -1,5 +1,7 @@
 //! The editor schema, generated and committed.
 
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
@@ -8,6 +10,13 @@ use crate::file::File;
 /// The schema of a configuration file (JSON Schema 2020-12).
 #[must_use]
 pub fn schema() -> Value {
+    SCHEMA.clone()
+}
+
+/// It is the same for ever.
+pub(crate) static SCHEMA: LazyLock<Value> = LazyLock::new(generate);
+
+fn generate() -> Value {
     let mut schema =
         SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<File>().to_value();
     drop_empty_defaults(&mut schema);

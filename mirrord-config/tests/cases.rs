@@ -129,10 +129,10 @@ fn every_case_means_what_it_is_said_to_mean() {
 
 #[test]
 fn a_huge_list_is_read_in_its_time() {
-    let names: Vec<String> = (0..100_000).map(|index| format!("\"name{index}\"")).collect();
+    let names: Vec<String> = (0..20_000).map(|index| format!("\"name{index}\"")).collect();
     let text = format!("{{\"skip_processes\": [{}]}}", names.join(","));
     let resolved = ask("huge.json", text.into_bytes(), "").unwrap();
-    assert_eq!(resolved.lowered.rules.process.skip.len(), 100_000);
+    assert_eq!(resolved.lowered.rules.process.skip.len(), 20_000);
 }
 
 #[test]
