@@ -55,7 +55,7 @@ impl Agent {
         loop {
             match soon(self.events.recv()).await.unwrap() {
                 Event::Arrival { client, arrival, socket } => return (client, arrival, socket),
-                Event::Log { line, .. } => println!("{}", line.text),
+                Event::Log { line, .. } => namespace::report(&line.text),
             }
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn in_namespace<F: Future<Output = ()>>(test: &str, story: impl FnOnc
     let status = match command.spawn() {
         Ok(mut child) => child.wait().unwrap(),
         Err(error) => {
-            eprintln!("skipped `{test}`: no user and network namespace here: {error}");
+            report(&format!("skipped `{test}`: no user and network namespace here: {error}"));
             return;
         }
     };
@@ -66,12 +66,17 @@ pub(super) fn run<F: Future<Output = ()>>(future: F) {
         .block_on(future);
 }
 
+/// Says something to whoever runs the tests, past the capture of their output.
+pub(super) fn report(words: &str) {
+    writeln!(std::io::stderr(), "{words}").unwrap();
+}
+
 /// Runs `ip`; false, and says so, where there is none.
 pub(super) fn ip(arguments: &str) -> bool {
     match Command::new("ip").args(arguments.split_whitespace()).status() {
         Ok(status) => status.success(),
         Err(error) => {
-            eprintln!("skipped: no `ip` here: {error}");
+            report(&format!("skipped: no `ip` here: {error}"));
             false
         }
     }
