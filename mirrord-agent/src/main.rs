@@ -5,7 +5,6 @@ mod dns;
 mod env;
 mod fs;
 mod hands;
-#[allow(dead_code, clippy::unused_async, reason = "it is being built")]
 mod incoming;
 mod lanes;
 mod link;

@@ -31,14 +31,15 @@ use super::{
     redirect::Redirection,
 };
 
-/// How long an announced connection waits to be taken.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an announced connection waits to be taken. A guest may be slow to accept, and a proxy that knows that
+/// nobody will gives it back; this is for one that forgets.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long, after the last rule is gone, a handshake that it redirected may still take.
 const HANDSHAKE: Duration = Duration::from_millis(200);
 
-/// How long connections that are passed to the target may keep a closing agent.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long connections that are passed to the target may keep a closing agent: less than its proxy waits for it.
+const FAREWELL: Duration = Duration::from_secs(4);
 
 /// What the handle asks of the driver; each is answered when it is done.
 #[derive(Debug)]
