@@ -2,7 +2,7 @@
 //!
 //! In reading order: how it begins ([`start`], [`detach`], [`run`], [`spawn`]) and ends ([`watch`]); the far side
 //! ([`agent`], [`lane`], [`rights`]); the near side ([`layers`], [`settings`], [`session`]); and the answers:
-//! [`files`], [`incoming`] ([`doorbell`], [`alive`]), [`outgoing`] ([`plug`]), [`datagrams`], [`names`], and the bytes
+//! [`files`] ([`memfd`], [`fuse`]), [`incoming`] ([`doorbell`], [`alive`]), [`outgoing`] ([`plug`]), [`datagrams`], [`names`], and the bytes
 //! of streams ([`relay`]).
 
 mod agent;
@@ -11,10 +11,12 @@ mod datagrams;
 mod detach;
 mod doorbell;
 mod files;
+mod fuse;
 mod incoming;
 mod lane;
 mod layers;
 mod log;
+mod memfd;
 mod names;
 mod outgoing;
 mod plug;

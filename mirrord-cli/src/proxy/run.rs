@@ -9,8 +9,9 @@ use std::{
 };
 
 use mirrord_config::handoff::{DataPath, Facts, Handoff};
-use mirrord_core::{addr, rules::mapping::Mapping};
+use mirrord_core::{addr, proxy::nodes::Numbers, rules::mapping::Mapping};
 use mirrord_protocol::{
+    GuestPath,
     agent::{
         AgentAnswer, AgentCall,
         control::{Farewell, TargetDescription},
@@ -26,7 +27,8 @@ use super::{
     agent::{Agent, Event},
     datagrams::Datagrams,
     detach::{self, Part},
-    files::{Files, nonsense},
+    files::{self, Files, nonsense},
+    fuse::{Attributes, Fuse, Mount},
     incoming::Incoming,
     lane::Lanes,
     layers::{self, Layers},
@@ -56,11 +58,16 @@ pub(crate) fn run() -> ExitCode {
         Err(_) => return ExitCode::FAILURE,
     };
     let Ok(order) = read_order(&mut command) else { return ExitCode::FAILURE };
+    // Before there are threads: it may have to fork.
+    let mount = match order.data_path {
+        DataPath::Passed => None,
+        DataPath::Proxied => Mount::new().inspect_err(|error| warn_of_mount(&mut command, error)).ok(),
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report_failure(&mut command, failure("cannot start the proxy", &error.into())),
     };
-    match runtime.block_on(serve(order, &mut command)) {
+    match runtime.block_on(serve(order, mount, &mut command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report_failure(&mut command, failure),
     }
@@ -91,12 +98,18 @@ fn report_failure(command: &mut UnixStream, failure: Failure) -> ExitCode {
     ExitCode::FAILURE
 }
 
+fn warn_of_mount(command: &mut UnixStream, error: &io::Error) {
+    let words =
+        format!("no FUSE on this machine ({error}): directories and writing of the target's files fail");
+    drop(report(command, &Report::Warning(words)));
+}
+
 fn failure(what: &str, fault: &Fault) -> Failure {
     Failure { what: what.to_owned(), causes: vec![fault.to_string()], hint: None }
 }
 
 /// Everything from the order to the end.
-async fn serve(order: Order, command: &mut UnixStream) -> Result<(), Failure> {
+async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> Result<(), Failure> {
     let log_file = order.log.as_ref().map(|file| order.start_dir.join(file));
     if let Err(error) = log::start(log_file.as_deref(), &order.log_level) {
         let words = format!("proxy keeps no log: {error}");
@@ -118,7 +131,7 @@ async fn serve(order: Order, command: &mut UnixStream) -> Result<(), Failure> {
         Ok(greeted) => greeted,
         Err(fault) => return Err(agent_failure(&order, &fault, None, process).await),
     };
-    let prepared = prepare(&order, &agent, watch).await;
+    let prepared = prepare(&order, &agent, mount, watch).await;
     let (ready, layers, listener) = match prepared {
         Ok(prepared) => prepared,
         Err(fault) => {
@@ -146,11 +159,15 @@ async fn serve(order: Order, command: &mut UnixStream) -> Result<(), Failure> {
 async fn prepare(
     order: &Order,
     agent: &Agent,
+    mount: Option<Mount>,
     watch: Watch,
 ) -> Result<(Ready, Arc<Layers>, tokio_seqpacket::UnixSeqpacketListener), Fault> {
     let target = describe(agent).await?;
     let environment = fetch_environment(order, agent).await?;
-    let files = Files::new(agent.clone(), order.data_path);
+    let files = match order.data_path {
+        DataPath::Passed => Files::Passed(agent.clone()),
+        DataPath::Proxied => Files::Proxied(agent.clone(), start_fuse(agent, mount).await?),
+    };
     let path_prefix = files.path_prefix().await?;
     let facts = Facts {
         data_path: order.data_path,
@@ -193,6 +210,17 @@ async fn prepare(
     };
     let ready = Ready { address, environment, hostname: target.hostname };
     Ok((ready, Arc::new(Layers { session, settings, watch }), listener))
+}
+
+/// The file system of the proxied data path; a session without one still reads files.
+async fn start_fuse(agent: &Agent, mount: Option<Mount>) -> Result<Option<Fuse>, Fault> {
+    let Some(mount) = mount else { return Ok(None) };
+    let numbers = Numbers::new(&files::stat(agent, GuestPath::from("/")).await?);
+    let attributes = Attributes { device: mount.device_number()?, numbers, only_us: mount.only_us };
+    let agent = agent.clone();
+    let starting = tokio::task::spawn_blocking(move || Fuse::start(mount, agent, attributes));
+    let fuse = starting.await.map_err(io::Error::other)??;
+    Ok(Some(fuse))
 }
 
 async fn describe(agent: &Agent) -> Result<TargetDescription, Fault> {

@@ -1,0 +1,125 @@
+//! An open file of the mount: its handle there, and what was read ahead.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use fuser::{Errno, ReplyData, ReplyWrite};
+use mirrord_core::proxy::window::{Piece, Read, Window};
+use mirrord_protocol::{
+    agent::{
+        AgentAnswer, AgentCall,
+        fs::{Entry, FsAnswer, FsCall},
+    },
+    id::RemoteFd,
+};
+use serde_bytes::ByteBuf;
+
+use crate::proxy::agent::{Agent, Outcome};
+
+/// An open file.
+pub(super) struct OpenFile {
+    agent: Agent,
+    pub(super) remote: RemoteFd,
+    since: Instant,
+    window: Mutex<Window<ReplyData>>,
+    /// For a directory: what it had when it was read from its beginning.
+    pub(super) listing: Mutex<Option<Arc<Vec<Entry>>>>,
+    /// The device on which it stands there.
+    pub(super) device: u64,
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        self.agent.ask(AgentCall::Close(self.remote), None, |_| {});
+    }
+}
+
+impl OpenFile {
+    /// A file that the agent holds open.
+    pub(super) fn new(agent: Agent, remote: RemoteFd, device: u64) -> Arc<Self> {
+        Arc::new(Self {
+            agent,
+            remote,
+            since: Instant::now(),
+            window: Mutex::default(),
+            listing: Mutex::default(),
+            device,
+        })
+    }
+
+    fn window(&self) -> std::sync::MutexGuard<'_, Window<ReplyData>> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads, from what is here if possible.
+    pub(super) fn read(self: &Arc<Self>, piece: Piece, reply: ReplyData) {
+        let mut window = self.window();
+        match window.handle_read(piece, reply, self.since.elapsed()) {
+            Read::Known(bytes, reply) => reply.data(bytes),
+            Read::Waits => {}
+            Read::Fetch(piece) => {
+                let n_changes = window.n_changes();
+                drop(window);
+                let this = self.clone();
+                self.agent.ask(self.fetch(piece), None, move |outcome| this.fill(outcome, n_changes));
+            }
+            Read::FetchAlone(piece, reply) => {
+                drop(window);
+                self.agent.ask(self.fetch(piece), None, move |outcome| match bytes_of(outcome) {
+                    Ok(bytes) => reply.data(&bytes),
+                    Err(errno) => reply.error(errno),
+                });
+            }
+        }
+    }
+
+    fn fetch(&self, piece: Piece) -> AgentCall {
+        AgentCall::Fs(FsCall::ReadAt { file: self.remote, offset: piece.offset, length: piece.length })
+    }
+
+    fn fill(&self, outcome: Outcome, n_changes: u64) {
+        let mut window = self.window();
+        match bytes_of(outcome) {
+            Ok(bytes) => {
+                for (bytes, reply) in window.finish(bytes, n_changes, self.since.elapsed()) {
+                    reply.data(bytes);
+                }
+            }
+            Err(errno) => {
+                for reply in window.fail() {
+                    reply.error(errno);
+                }
+            }
+        }
+    }
+
+    /// Writes through.
+    pub(super) fn write(self: &Arc<Self>, offset: u64, bytes: &[u8], reply: ReplyWrite) {
+        self.window().handle_change();
+        let this = self.clone();
+        let call = FsCall::WriteAt { file: self.remote, offset, bytes: ByteBuf::from(bytes) };
+        self.agent.ask(AgentCall::Fs(call), None, move |outcome| {
+            this.window().handle_change();
+            match outcome {
+                Ok((AgentAnswer::Fs(FsAnswer::Written(n_written)), _)) => reply.written(n_written),
+                Ok(_) => reply.error(Errno::EIO),
+                Err(fault) => reply.error(Errno::from_i32(fault.errno)),
+            }
+        });
+    }
+
+    /// The file was changed by another way than this one.
+    pub(super) fn handle_change(&self) {
+        self.window().handle_change();
+    }
+}
+
+fn bytes_of(outcome: Outcome) -> Result<Vec<u8>, Errno> {
+    match outcome {
+        Ok((AgentAnswer::Fs(FsAnswer::Bytes(bytes)), _)) => Ok(bytes.into_vec()),
+        Ok(_) => Err(Errno::EIO),
+        Err(fault) => Err(Errno::from_i32(fault.errno)),
+    }
+}
