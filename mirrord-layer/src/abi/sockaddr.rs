@@ -85,7 +85,11 @@ impl Encoded {
     pub(crate) fn new(address: SocketAddr, domain: c_int) -> Self {
         let fitted = match (domain, address.ip()) {
             (libc::AF_INET6, IpAddr::V4(ip)) => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
-            (libc::AF_INET, IpAddr::V6(_)) => mirrord_core::addr::plain(address),
+            (libc::AF_INET, IpAddr::V6(_)) => match mirrord_core::addr::plain(address) {
+                // It cannot be told to such a socket.
+                SocketAddr::V6(_) => SocketAddr::from(([0; 4], address.port())),
+                mapped @ SocketAddr::V4(_) => mapped,
+            },
             _ => address,
         };
         let mut encoded = Self::empty();

@@ -24,4 +24,7 @@ waiting_rows! {
         child: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void,
         arguments: *const *const c_char, variables: *const *const c_char,
     ) -> c_int = process::spawn::posix_spawnp, "always";
+    before fn system(command: *const c_char) -> c_int = process::spawn::system, "always";
+    before fn popen(command: *const c_char, mode: *const c_char) -> *mut libc::FILE
+        = process::spawn::popen, "always";
 }

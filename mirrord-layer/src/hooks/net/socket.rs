@@ -32,8 +32,12 @@ pub(crate) unsafe fn socket(process: &Process, domain: c_int, kind: c_int, proto
     if process.rules.outgoing.likely(transport) == Side::Here {
         return None;
     }
-    // Where it cannot be made there, one that is made here will say so when it is connected.
-    let fresh = make_there(domain, kind & !FLAGS, protocol).ok()?;
+    let fresh = match make_there(domain, kind & !FLAGS, protocol) {
+        Ok(fresh) => fresh,
+        Err(errno @ Errno(libc::EMFILE | libc::ENFILE)) => return Some(answer::status(Err(errno))),
+        // One that is made here will say what is wrong when it is connected.
+        Err(_) => return None,
+    };
     let socket = Socket(fresh.as_raw_fd());
     let wished = socket.set_nonblocking(kind & libc::SOCK_NONBLOCK != 0).and_then(|()| {
         let close_on_exec = if kind & libc::SOCK_CLOEXEC == 0 { 0 } else { libc::FD_CLOEXEC };
@@ -45,8 +49,13 @@ pub(crate) unsafe fn socket(process: &Process, domain: c_int, kind: c_int, proto
 
 /// A socket of the target's network namespace, closed on `exec`.
 pub(super) fn make_there(domain: c_int, kind: c_int, protocol: c_int) -> Outcome<OwnedFd> {
-    match super::ask(SocketQuestion::Make { domain, kind, protocol })? {
-        (SocketAnswer::Made, Some(fresh)) => Ok(fresh),
-        _ => Err(Errno(libc::ENETDOWN)),
+    match super::ask(SocketQuestion::Make { domain, kind, protocol }) {
+        Ok((SocketAnswer::Made, Some(fresh))) => Ok(fresh),
+        // A descriptor does not arrive where there is no number left for it.
+        Ok(_) | Err(Errno(libc::ENETDOWN)) => {
+            let spare = Socket::make(libc::AF_UNIX, libc::SOCK_DGRAM, 0);
+            Err(spare.err().unwrap_or(Errno(libc::ENETDOWN)))
+        }
+        Err(errno) => Err(errno),
     }
 }

@@ -15,13 +15,19 @@ use mirrord_protocol::proxy::names;
 use crate::{abi::environment::Environment, process::Process};
 
 unsafe extern "C" {
-    static environ: *const *const c_char;
+    static mut environ: *const *const c_char;
 }
 
 /// The guest's own environment, which some calls pass on without naming it.
 fn own() -> *const *const c_char {
     // SAFETY: the C library's variable; a guest that changes it meanwhile does so without us, too.
     unsafe { environ }
+}
+
+/// Replaces it.
+fn set_own(list: *const *const c_char) {
+    // SAFETY: as in `own`.
+    unsafe { environ = list };
 }
 
 /// The environment that a new program is to get; nothing if the given one will do.

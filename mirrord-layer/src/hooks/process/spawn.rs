@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_void};
 
 use libc::pid_t;
 
-use super::{complete, inspect};
+use super::{complete, inspect, own, set_own};
 use crate::{abi::environment::Environment, engine::table::process::original, process::Process};
 
 type List = *const *const c_char;
@@ -43,4 +43,35 @@ pub(crate) unsafe fn posix_spawnp(
     let completed = unsafe { complete(process, &mut room, variables) }?;
     // SAFETY: as in `posix_spawn`.
     Some(unsafe { original::posix_spawnp()(child, file, actions, attributes, arguments, completed) })
+}
+
+/// `system(3)`, in the guest's own environment.
+pub(crate) unsafe fn system(process: &Process, command: *const c_char) -> Option<c_int> {
+    // SAFETY: the guest's own argument.
+    with_own(process, || unsafe { original::system()(command) })
+}
+
+/// `popen(3)`, in the guest's own environment.
+pub(crate) unsafe fn popen(
+    process: &Process,
+    command: *const c_char,
+    mode: *const c_char,
+) -> Option<*mut libc::FILE> {
+    // SAFETY: the guest's own arguments.
+    with_own(process, || unsafe { original::popen()(command, mode) })
+}
+
+/// Completes the guest's own environment while a call passes it on; a guest that has emptied it finds it so again.
+fn with_own<T>(process: &Process, call: impl FnOnce() -> T) -> Option<T> {
+    let mut room = Environment::new();
+    let given = own();
+    // SAFETY: the guest's own environment.
+    let completed = unsafe { complete(process, &mut room, given) }?;
+    set_own(completed);
+    let answer = call();
+    // The guest may have made itself another one meanwhile.
+    if own() == completed {
+        set_own(given);
+    }
+    Some(answer)
 }
