@@ -8,7 +8,10 @@ use std::{io, sync::Arc};
 
 use rustix::{
     process::{Gid, Uid},
-    thread::{CapabilitySets, set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+    thread::{
+        CapabilitySet, CapabilitySets, set_capabilities, set_thread_groups, set_thread_res_gid,
+        set_thread_res_uid,
+    },
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -48,6 +51,38 @@ impl Hands {
     pub(crate) fn let_go(self) {
         self.runtime.shutdown_background();
     }
+}
+
+/// Gives up for ever what no part of the agent needs; whoever has it already is none of ours to judge.
+///
+/// # Errors
+/// When the kernel does not let us.
+pub(crate) fn give_up_rights() -> io::Result<()> {
+    let kept = CapabilitySet::CHOWN
+        | CapabilitySet::DAC_OVERRIDE
+        | CapabilitySet::DAC_READ_SEARCH
+        | CapabilitySet::FOWNER
+        | CapabilitySet::FSETID
+        | CapabilitySet::SETGID
+        | CapabilitySet::SETUID
+        | CapabilitySet::SETFCAP
+        | CapabilitySet::LINUX_IMMUTABLE
+        | CapabilitySet::SYS_RESOURCE
+        // Files of other users, and the namespace of the host name.
+        | CapabilitySet::SYS_PTRACE
+        | CapabilitySet::SYS_ADMIN
+        // Redirection and capture.
+        | CapabilitySet::NET_ADMIN
+        | CapabilitySet::NET_RAW
+        | CapabilitySet::NET_BIND_SERVICE;
+    rustix::thread::set_no_new_privs(true)?;
+    let ours = rustix::thread::capabilities(None)?;
+    let sets = CapabilitySets {
+        effective: ours.effective & kept,
+        permitted: ours.permitted & kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    Ok(set_capabilities(None, sets)?)
 }
 
 /// Does as much of it as is permitted: whoever may not change to another user already is the target's, or never will.

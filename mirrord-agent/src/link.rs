@@ -23,7 +23,9 @@ use tokio::{io::Interest, net::UnixStream};
 /// How many descriptors may wait for their frames.
 const MAX_WAITING: usize = 64;
 
-const PIECE: usize = 64 << 10;
+/// How much is read at once: at first, as most lanes have one short frame only, and at most.
+const FIRST_PIECE: usize = 2 << 10;
+const MAX_PIECE: usize = 64 << 10;
 
 /// Why a lane cannot be read on.
 #[derive(Debug, Error)]
@@ -48,7 +50,7 @@ pub(crate) struct LaneReader {
     stream: Arc<UnixStream>,
     frames: FrameReader,
     descriptors: VecDeque<OwnedFd>,
-    piece: Box<[u8]>,
+    piece: Vec<u8>,
 }
 
 impl LaneReader {
@@ -58,7 +60,7 @@ impl LaneReader {
             stream,
             frames: FrameReader::default(),
             descriptors: VecDeque::new(),
-            piece: vec![0; PIECE].into_boxed_slice(),
+            piece: vec![0; FIRST_PIECE],
         }
     }
 
@@ -91,6 +93,9 @@ impl LaneReader {
             Ok(Some(0)) => Ok(0),
             Ok(Some(n_read)) => {
                 self.frames.feed(&self.piece[..n_read]);
+                if n_read == self.piece.len() && n_read < MAX_PIECE {
+                    self.piece.resize(MAX_PIECE, 0);
+                }
                 Ok(self.frames.buffer().len())
             }
             Ok(None) => Err(LinkError::Descriptors),
@@ -147,6 +152,18 @@ pub(crate) async fn send(
         n_sent += stream.async_io(Interest::WRITABLE, || send_once(stream.as_fd(), rest, riding)).await?;
     }
     Ok(())
+}
+
+/// Writes what can be written at once, with a descriptor attached to the first byte, and says how much.
+///
+/// # Errors
+/// When that is nothing, or the lane breaks.
+pub(crate) fn try_send(
+    stream: &UnixStream,
+    bytes: &[u8],
+    descriptor: Option<BorrowedFd<'_>>,
+) -> io::Result<usize> {
+    stream.try_io(Interest::WRITABLE, || send_once(stream.as_fd(), bytes, descriptor))
 }
 
 fn send_once(stream: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<usize> {

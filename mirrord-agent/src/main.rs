@@ -49,6 +49,7 @@ fn run(place: &Place) -> std::io::Result<()> {
     rustix::process::umask(rustix::fs::Mode::empty());
     // A user namespace can only be entered by a process of a single thread: this comes before every runtime.
     let target = namespace::enter(place).map(Target::new);
+    hands::give_up_rights()?;
     let n_workers = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 4));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(n_workers).enable_all().build()?;

@@ -5,13 +5,16 @@
 
 use std::{
     os::fd::{AsFd as _, OwnedFd},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
+use bytes::Bytes;
 use mirrord_protocol::{
     agent::{
         AgentAnswer, AgentCall, FromAgent, ToAgent,
         control::{Farewell, LogLine},
+        fs::FsCall,
         incoming::Arrival,
     },
     fault::Fault,
@@ -21,6 +24,7 @@ use mirrord_protocol::{
 };
 use tokio::{
     net::UnixStream,
+    runtime::Handle,
     sync::{Mutex, Semaphore, mpsc, watch},
 };
 
@@ -42,8 +46,8 @@ pub(crate) struct Session {
     pub(crate) client: ClientId,
     owner: String,
     /// The control lane, for whoever writes a frame.
-    lane: Mutex<Arc<UnixStream>>,
-    files: Arc<Files>,
+    lane: Arc<Mutex<Arc<UnixStream>>>,
+    files: Files,
     news: mpsc::UnboundedSender<News>,
     over: watch::Sender<bool>,
 }
@@ -71,8 +75,8 @@ impl Session {
         let session = Self {
             client,
             owner,
-            lane: Mutex::new(lane),
-            files: Arc::default(),
+            lane: Arc::new(Mutex::new(lane)),
+            files: Files::default(),
             news,
             over: watch::Sender::new(false),
         };
@@ -110,8 +114,12 @@ impl Session {
     /// Writes a frame, and says whether the proxy's end was there to take it.
     pub(crate) async fn say(&self, frame: &FromAgent, descriptor: Option<OwnedFd>) -> bool {
         let Ok(bytes) = encode_frame(frame) else { return false };
-        let lane = self.lane.lock().await;
-        let sent = link::send(&lane, &bytes, descriptor.as_ref().map(OwnedFd::as_fd)).await;
+        let lane = self.lane.clone().lock_owned().await;
+        self.send(&lane, &bytes, descriptor).await
+    }
+
+    async fn send(&self, lane: &UnixStream, bytes: &[u8], descriptor: Option<OwnedFd>) -> bool {
+        let sent = link::send(lane, bytes, descriptor.as_ref().map(OwnedFd::as_fd)).await;
         if let Err(error) = &sent {
             tracing::debug!(%error, client = %self.client, "a frame was not taken");
         }
@@ -119,18 +127,50 @@ impl Session {
     }
 
     async fn answer(&self, id: RequestId, answer: Answer) {
-        let (outcome, descriptor) = match answer {
-            Ok((answer, descriptor)) => (Ok(answer), descriptor),
-            Err(fault) => (Err(fault), None),
-        };
-        let frame = FromAgent::Answer { id, outcome, descriptor: descriptor.is_some() };
-        if encode_frame(&frame).is_err() {
-            let fault = Fault::with_words(libc::EMSGSIZE, "the answer is larger than a frame");
-            self.say(&FromAgent::Answer { id, outcome: Err(fault), descriptor: false }, None).await;
-            return;
-        }
-        self.say(&frame, descriptor).await;
+        let (bytes, descriptor) = encode_answer(id, answer);
+        let lane = self.lane.clone().lock_owned().await;
+        self.send(&lane, &bytes, descriptor).await;
     }
+
+    /// Answers from a thread that may wait for files, but not for a proxy: what cannot be written at once is left to
+    /// the runtime.
+    fn answer_by_hand(self: Arc<Self>, id: RequestId, answer: Answer, runtime: &Handle) {
+        let (bytes, mut descriptor) = encode_answer(id, answer);
+        let lane = self.lane.clone().try_lock_owned();
+        let mut n_sent = 0;
+        if let Ok(lane) = &lane {
+            match link::try_send(lane, &bytes, descriptor.as_ref().map(OwnedFd::as_fd)) {
+                Ok(n_now) if n_now == bytes.len() => return,
+                Ok(n_now) => {
+                    n_sent = n_now;
+                    descriptor = None;
+                }
+                // Whatever it is, it comes again, and is told there.
+                Err(_) => {}
+            }
+        }
+        runtime.spawn(async move {
+            let lane = match lane {
+                Ok(lane) => lane,
+                Err(_) => self.lane.clone().lock_owned().await,
+            };
+            self.send(&lane, &bytes[n_sent..], descriptor).await;
+        });
+    }
+}
+
+fn encode_answer(id: RequestId, answer: Answer) -> (Bytes, Option<OwnedFd>) {
+    let (outcome, descriptor) = match answer {
+        Ok((answer, descriptor)) => (Ok(answer), descriptor),
+        Err(fault) => (Err(fault), None),
+    };
+    if let Ok(bytes) = encode_frame(&FromAgent::Answer { id, outcome, descriptor: descriptor.is_some() }) {
+        return (bytes, descriptor);
+    }
+    let fault = Fault::with_words(libc::EMSGSIZE, "the answer is larger than a frame");
+    let frame = FromAgent::Answer { id, outcome: Err(fault), descriptor: false };
+    // A frame of a few words can be encoded.
+    (encode_frame(&frame).unwrap_or_default(), None)
 }
 
 /// Serves a client until its control lane ends, or breaks the protocol.
@@ -183,6 +223,8 @@ async fn listen(
     session: &Arc<Session>,
     reader: &mut LaneReader,
 ) -> Result<(), LinkError> {
+    let runtime = Handle::current();
+    // It is never closed, so that every wait for a permit ends with one.
     let permits = Arc::new(Semaphore::new(MAX_CALLS));
     while let Some(frame) = reader.next_frame().await? {
         let call: ToAgent = wire::decode(&frame)?;
@@ -199,8 +241,16 @@ async fn listen(
                 session.files.close(file);
                 session.answer(id, DONE).await;
             }
+            AgentCall::Fs(call) => {
+                let Ok(permit) = permits.clone().acquire_owned().await else { return Ok(()) };
+                let (agent, session, runtime) = (agent.clone(), session.clone(), runtime.clone());
+                agent.hands.clone().spawn_blocking(move || {
+                    let answer = files(&agent, &session, &call);
+                    session.answer_by_hand(id, answer, &runtime);
+                    drop(permit);
+                });
+            }
             call => {
-                // The semaphore is never closed.
                 let Ok(permit) = permits.clone().acquire_owned().await else { return Ok(()) };
                 let (agent, session) = (agent.clone(), session.clone());
                 tokio::spawn(async move {
@@ -219,6 +269,17 @@ async fn listen(
 
 const DONE: Answer = Ok((AgentAnswer::Done, None));
 
+/// Does a file call on the thread that it is on, and answers even if we are at fault.
+fn files(agent: &Agent, session: &Session, call: &FsCall) -> Answer {
+    let done = catch_unwind(AssertUnwindSafe(|| fs::perform(agent.target.root(), &session.files, call)));
+    let (answer, descriptor) = done.unwrap_or_else(|_| Err(failed()))?;
+    Ok((AgentAnswer::Fs(answer), descriptor))
+}
+
+fn failed() -> Fault {
+    Fault::with_words(libc::EIO, "the agent failed at this")
+}
+
 async fn perform(
     agent: &Arc<Agent>,
     session: &Arc<Session>,
@@ -233,14 +294,6 @@ async fn perform(
         }
         AgentCall::Environment(call) => env::environment(agent.target.pid(), &call)
             .map(|environment| (AgentAnswer::Environment(environment), None)),
-        AgentCall::Fs(call) => {
-            let files = session.files.clone();
-            by_hand(agent, move |agent| {
-                fs::perform(agent.target.root(), &files, &call)
-                    .map(|(answer, descriptor)| (AgentAnswer::Fs(answer), descriptor))
-            })
-            .await
-        }
         AgentCall::Dns(call) => {
             let config = by_hand(agent, |agent| Ok(dns::Config::read(agent.target.root()))).await?;
             dns::ask(&config, &call).await.map(|answer| (AgentAnswer::Dns(answer), None))
@@ -262,7 +315,9 @@ async fn perform(
             agent.incoming.return_arrival(session.client, arrival, descriptor).await;
             DONE
         }
-        AgentCall::Ping | AgentCall::Socket(_) | AgentCall::Close(_) => Err(Fault::os(libc::ENOSYS)),
+        AgentCall::Ping | AgentCall::Socket(_) | AgentCall::Close(_) | AgentCall::Fs(_) => {
+            Err(Fault::os(libc::ENOSYS))
+        }
     }
 }
 
@@ -274,6 +329,6 @@ pub(crate) async fn by_hand<T: Send + 'static>(
     let agent_there = agent.clone();
     match agent.hands.spawn_blocking(move || work(&agent_there)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Fault::with_words(libc::EIO, "the agent failed at this")),
+        Err(_) => Err(failed()),
     }
 }

@@ -182,7 +182,13 @@ impl Lane {
         let mut space = nix::cmsg_space!([i32; 16]);
         let mut place = [IoSliceMut::new(&mut piece)];
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-        let message = recvmsg::<()>(self.stream.as_raw_fd(), &mut place, Some(&mut space), flags)?;
+        let message = loop {
+            // A receive with a time-out is never restarted by the kernel (`signal(7)`).
+            match recvmsg::<()>(self.stream.as_raw_fd(), &mut place, Some(&mut space), flags) {
+                Err(nix::errno::Errno::EINTR) => {}
+                received => break received?,
+            }
+        };
         for control in message.cmsgs()? {
             if let ControlMessageOwned::ScmRights(descriptors) = control {
                 // SAFETY: The kernel has just given us these descriptors.
@@ -206,6 +212,11 @@ impl Lane {
             self.send_chunk(Chunk::Data(piece.len()));
             self.stream.write_all(piece).unwrap();
         }
+    }
+
+    /// Sends a header to an agent that may have closed the lane by now.
+    pub(crate) fn try_send_chunk(&mut self, chunk: Chunk) {
+        let _ = self.stream.write_all(&chunk.encode());
     }
 
     /// Sends a header.
@@ -278,10 +289,14 @@ impl Session {
     /// The next answer.
     pub(crate) fn next_answer(&mut self) -> (RequestId, Outcome) {
         loop {
-            if let FromAgent::Answer { id, outcome, descriptor } = self.lane.hear() {
-                let riding =
-                    descriptor.then(|| self.lane.take_descriptor().expect("a descriptor rides along"));
-                return (id, outcome.map(|answer| (answer, riding)));
+            match self.lane.hear() {
+                FromAgent::Answer { id, outcome, descriptor } => {
+                    let take = || self.lane.take_descriptor().expect("a descriptor rides along");
+                    let riding = descriptor.then(take);
+                    return (id, outcome.map(|answer| (answer, riding)));
+                }
+                FromAgent::Farewell(why) => panic!("the agent goes: {why:?}"),
+                FromAgent::Arrival(_) | FromAgent::Log(_) => {}
             }
         }
     }

@@ -125,8 +125,9 @@ fn nonsense_instead_of_a_chunk_resets_that_stream_alone() {
     assert!(bad.next_chunk().is_err(), "the lane ends without an end");
     good.send(b"well");
     assert_eq!(good.read(4), b"well");
+    // Nothing may follow an end.
     good.send_chunk(Chunk::Finished);
-    good.send(b"nothing may follow");
+    good.try_send_chunk(Chunk::Data(1));
     while good.next_chunk().is_ok_and(|(chunk, _)| chunk != Chunk::Finished) {}
 }
 

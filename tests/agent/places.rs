@@ -31,7 +31,8 @@ fn everything_here_holds_without_root() {
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stdout);
             let failures: Vec<&str> = said.lines().skip_while(|line| *line != "failures:").collect();
-            assert!(output.status.success(), "{}", failures.join("\n"));
+            let words = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}\n{words}", failures.join("\n"));
         }
         // The repository lies where only root may look.
         Err(error) => eprintln!("skipped: the tests cannot be run as another user: {error}"),

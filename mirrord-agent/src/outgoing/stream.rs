@@ -27,6 +27,9 @@ use tokio::{
 
 use crate::incoming::{Heard, Hearing};
 
+/// What a stream is given to begin with: most say little. Whoever fills it gets the room of a whole chunk.
+const FIRST_BUFFER: usize = 4 << 10;
+
 /// What a stream's socket can do.
 pub(crate) trait Stream: AsFd {
     /// Waits until there may be something to read.
@@ -105,7 +108,7 @@ fn reset(socket: &impl AsFd) {
 
 /// From the lane to the socket.
 async fn inward<S: Stream>(lane: &UnixStream, rest: Bytes, socket: &S, between: &Between) -> End {
-    let mut unread = Unread { lane, rest, buffer: vec![0; MAX_CHUNK], start: 0, end: 0 };
+    let mut unread = Unread { lane, rest, buffer: vec![0; FIRST_BUFFER], start: 0, end: 0 };
     loop {
         match unread.header().await {
             Ok(Some(Chunk::Data(_))) if between.inward_finished.load(Relaxed) => return End::Reset,
@@ -158,7 +161,7 @@ async fn forward<S: Stream>(
 
 /// From the socket to the lane.
 async fn outward<S: Stream>(socket: &S, lane: &UnixStream, between: &Between) -> End {
-    let mut buffer = vec![0; HEADER + MAX_CHUNK];
+    let mut buffer = vec![0; HEADER + FIRST_BUFFER];
     let end = loop {
         match read(socket, &mut buffer[HEADER..]).await {
             Ok(0) => {
@@ -168,6 +171,9 @@ async fn outward<S: Stream>(socket: &S, lane: &UnixStream, between: &Between) ->
                 buffer[..HEADER].copy_from_slice(&Chunk::Data(n_read).encode());
                 if write_all(lane, &buffer[..HEADER + n_read]).await.is_err() {
                     return End::Reset;
+                }
+                if HEADER + n_read == buffer.len() {
+                    buffer.resize(HEADER + MAX_CHUNK, 0);
                 }
             }
             Err(error) => break Chunk::Broken(error.raw_os_error().unwrap_or(libc::EIO)),
@@ -226,6 +232,9 @@ impl Unread<'_> {
     async fn piece(&mut self, most: usize) -> io::Result<&[u8]> {
         if self.start == self.end {
             self.start = 0;
+            if self.end == self.buffer.len() {
+                self.buffer.resize(MAX_CHUNK, 0);
+            }
             self.end = if self.rest.is_empty() {
                 read(self.lane, &mut self.buffer).await?
             } else {

@@ -22,6 +22,7 @@ use serde_bytes::ByteBuf;
 use tokio::{
     io::Interest,
     net::{UdpSocket, UnixStream},
+    sync::Mutex,
 };
 
 use crate::link::{self, LaneReader};
@@ -62,9 +63,11 @@ fn receive_errors(socket: i32, is_v6: bool) -> io::Result<()> {
 
 /// Carries datagrams until the lane ends.
 pub(crate) async fn carry(lane: &Arc<UnixStream>, mut reader: LaneReader, socket: &UdpSocket) {
+    // Both directions write frames, and a frame is written whole.
+    let lane = Mutex::new(lane);
     let outcome = tokio::select! {
-        outcome = inward(&mut reader, lane, socket) => outcome,
-        outcome = outward(lane, socket) => outcome,
+        outcome = inward(&mut reader, &lane, socket) => outcome,
+        outcome = outward(&lane, socket) => outcome,
     };
     if let Err(error) = outcome {
         tracing::debug!(%error, "a lane of datagrams ends");
@@ -72,7 +75,11 @@ pub(crate) async fn carry(lane: &Arc<UnixStream>, mut reader: LaneReader, socket
 }
 
 /// From the lane to the network.
-async fn inward(reader: &mut LaneReader, lane: &UnixStream, socket: &UdpSocket) -> io::Result<()> {
+async fn inward(
+    reader: &mut LaneReader,
+    lane: &Mutex<&Arc<UnixStream>>,
+    socket: &UdpSocket,
+) -> io::Result<()> {
     let is_v6 = socket.local_addr()?.is_ipv6();
     while let Some(frame) = reader.next_frame().await.map_err(io::Error::other)? {
         match wire::decode(&frame).map_err(io::Error::other)? {
@@ -100,7 +107,7 @@ async fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<()
 }
 
 /// From the network to the lane.
-async fn outward(lane: &UnixStream, socket: &UdpSocket) -> io::Result<()> {
+async fn outward(lane: &Mutex<&Arc<UnixStream>>, socket: &UdpSocket) -> io::Result<()> {
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
         let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
@@ -119,9 +126,9 @@ async fn outward(lane: &UnixStream, socket: &UdpSocket) -> io::Result<()> {
     }
 }
 
-async fn tell(lane: &UnixStream, datagram: &Datagram) -> io::Result<()> {
+async fn tell(lane: &Mutex<&Arc<UnixStream>>, datagram: &Datagram) -> io::Result<()> {
     let frame = encode_frame(datagram).map_err(io::Error::other)?;
-    link::send(lane, &frame, None).await
+    link::send(*lane.lock().await, &frame, None).await
 }
 
 /// The oldest error of the queue: for whom, and which.

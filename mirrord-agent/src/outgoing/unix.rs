@@ -41,12 +41,22 @@ fn connect_to(root: &Root, name_there: &UnixName, kind: SocketType) -> rustix::i
         UnixName::Path(path) => {
             // The name leads to what was found beneath the root, wherever a link of the same name may lead by then.
             let found = root.find(path.as_bytes(), true)?;
-            rustix::net::connect(&socket, &SocketAddrUnix::new(name(found.as_fd()))?)?;
+            connect_patiently(&socket, &SocketAddrUnix::new(name(found.as_fd()))?)?;
         }
         UnixName::Abstract(bytes) => {
-            rustix::net::connect(&socket, &SocketAddrUnix::new_abstract_name(bytes)?)?;
+            connect_patiently(&socket, &SocketAddrUnix::new_abstract_name(bytes)?)?;
         }
     }
     set_socket_timeout(&socket, Timeout::Send, None)?;
     Ok(socket)
+}
+
+/// A wait with a time-out is never restarted by the kernel (`signal(7)`).
+fn connect_patiently(socket: &OwnedFd, to: &SocketAddrUnix) -> rustix::io::Result<()> {
+    loop {
+        match rustix::net::connect(socket, to) {
+            Err(rustix::io::Errno::INTR) => {}
+            outcome => return outcome,
+        }
+    }
 }
