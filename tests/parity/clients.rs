@@ -5,9 +5,12 @@ use serde_json::{Value, json};
 
 use crate::{compare, compare_writer};
 
-/// Everything from there, files to be read, and `/etc/shop` although `/etc` stays here by default.
+/// Everything from there, files to be read; `/etc/shop` and sockets in `/run`, too, although those stay here by default.
 fn reading() -> Value {
-    json!({ "fs": { "mode": "read", "read_only": ["^/etc/shop"] } })
+    json!({
+        "fs": { "mode": "read", "read_only": ["^/etc/shop"] },
+        "network": { "outgoing": { "unix_streams": ["^/run/"] } },
+    })
 }
 
 fn writing() -> Value {

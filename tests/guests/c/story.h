@@ -48,3 +48,9 @@ static inline int connected(int port) {
     if (connect(fd, (struct sockaddr *)&address, sizeof address)) say("connect", -1);
     return fd;
 }
+
+static inline void said_line(const char *name, FILE *file) {
+    char line[256] = "";
+    char *found = fgets(line, sizeof line, file);
+    said(name, line, found ? (long)strlen(line) : -1);
+}

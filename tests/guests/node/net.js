@@ -9,7 +9,7 @@ const talk = (options, send, end = true) => new Promise((y, n) => {
   s.on('connect', () => { far = [s.remoteAddress, s.remotePort, s.localAddress]; if (send !== undefined) s.write(send); if (end) s.end(); }).on('data', d => got += d).on('end', () => y([got, far])).on('error', n);
 });
 const get = (options, body) => new Promise((y, n) => {
-  const r = http.request(options, a => { let got = ''; a.on('data', d => got += d).on('end', () => y([a.statusCode, got.length > 200 ? got.length : got])); }).on('error', n);
+  const r = http.request(options, a => { const got = []; a.on('data', d => got.push(d)).on('end', () => { const all = Buffer.concat(got); y([a.statusCode, all.length > 200 ? all.length : all.toString()]); }); }).on('error', n);
   if (body) r.write(body); r.end();
 });
 (async () => {

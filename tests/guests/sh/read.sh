@@ -14,7 +14,7 @@ head -n 2 /data/orders.txt; tail -n 2 /data/orders.txt; tail -c 20 /data/big | o
 wc /data/orders.txt /data/empty; grep -rn 'order 49' /data/orders.txt; grep -rc apples /data/odd /data/deep | sort
 sha256sum /data/big /data/one-mebibyte /app/templates/7k.html
 du -b /data/orders.txt; file=/data/orders.txt; echo "${file##*/}" "$(<"$file" wc -l)"
-test -e /data/link && echo link; test -L /data/dangling && echo dangling; test -x /app/run.sh && echo runs; test -w /data/read-only; test -d /data/link-to-dir && echo dir
+test -e /data/link && echo link; test -L /data/dangling && echo dangling; test -x /app/greet && echo runs; test -w /data/read-only; test -d /data/link-to-dir && echo dir
 cp /data/orders.txt /tmp/copy-$$ && cmp /tmp/copy-$$ /data/orders.txt && rm /tmp/copy-$$ && echo copied
 diff /data/orders.txt /data/hard-link && echo same
 sort -t: -k2 /data/orders.txt | head -n 3

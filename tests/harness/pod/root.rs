@@ -141,7 +141,7 @@ fn fill_app(program: &[u8]) -> io::Result<()> {
     fs::set_permissions("app/shop", Permissions::from_mode(0o755))?;
     write_file("app/config.toml", b"[shop]\nname = \"Corner Shop\"\nredis = \"redis.shop:6379\"\n", 0o644)?;
     write_file("app/secret.key", b"only the pod has this\n", 0o600)?;
-    write_file("app/run.sh", b"#!/bin/sh\necho \"a script of the pod: $1\"\n", 0o755)?;
+    write_file("app/greet", b"#!/bin/sh\necho \"a script of the pod: $1\"\n", 0o755)?;
     write_file("app/templates/index.html", b"<h1>Corner Shop</h1>\n", 0o644)?;
     write_file("app/templates/7k.html", &pattern(7 * 1024), 0o644)
 }
