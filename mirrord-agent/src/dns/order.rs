@@ -1,4 +1,4 @@
-//! The order of preference among the addresses of a name (RFC 6724, its main rules).
+//! The order of preference among the addresses of a name (RFC 6724, its main rules, with the C library's own table).
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -21,7 +21,6 @@ fn has_route(ip: IpAddr) -> bool {
 fn preference(ip: IpAddr) -> u8 {
     match ip {
         IpAddr::V6(ip) if ip.is_loopback() => 0,
-        IpAddr::V6(ip) if ip.is_unique_local() => 3,
         IpAddr::V6(_) => 1,
         IpAddr::V4(_) => 2,
     }

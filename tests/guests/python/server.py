@@ -1,5 +1,5 @@
 # An HTTP service: who answers, what was asked, and by whom.
-import http.server, signal, sys
+import http.server, signal, sys, threading
 class Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     def do_GET(self):
@@ -11,8 +11,9 @@ class Answer(http.server.BaseHTTPRequestHandler):
     do_POST = do_GET
     def log_message(self, *words): pass
 class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 128
+    request_queue_size, daemon_threads = 128, False
 server = Server(('0.0.0.0', int(sys.argv[1])), Answer)
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 print('listening', flush=True)
-server.serve_forever()
+server.serve_forever(0.05)
+server.server_close()

@@ -82,8 +82,16 @@ fn is_known(family: c_int) -> bool {
 fn by_name(name: &str, family: c_int, room: *mut c_char, size: size_t) -> Result<hostent, Missing> {
     let wanted = if family == libc::AF_INET { Family::V4 } else { Family::V6 };
     let (canonical, addresses) = resolve_family(name, wanted).map_err(Missing::NoAnswer)?;
-    let host =
-        Host { name: canonical.as_deref().unwrap_or(name), aliases: &[], family, addresses: &addresses };
+    let official = canonical.as_deref().unwrap_or(name);
+    // What the search list has completed is no other name.
+    let is_alias = !official.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    let aliases = [name];
+    let host = Host {
+        name: official,
+        aliases: if is_alias { &aliases } else { &[] },
+        family,
+        addresses: &addresses,
+    };
     // SAFETY: the room is the guest's, or the one of `tell_static`.
     unsafe { write_host(&host, room, size) }.map_err(Missing::Errno)
 }
