@@ -56,12 +56,12 @@ impl Transcript {
         }
         let mut lines = Vec::new();
         for (name, mine, theirs) in
-            [("out", &self.stdout, &other.stdout), ("err", &self.stderr, &other.stderr)]
+            [("err", &self.stderr, &other.stderr), ("out", &self.stdout, &other.stdout)]
         {
             let (mine, theirs): (Vec<_>, Vec<_>) = (mine.lines().collect(), theirs.lines().collect());
             for index in 0..mine.len().max(theirs.len()) {
                 let (inside, outside) = (mine.get(index), theirs.get(index));
-                if inside != outside && lines.len() < 60 {
+                if inside != outside && lines.len() < 30 {
                     let shown = |line: Option<&&str>| line.map_or("(nothing)", |it| it).to_owned();
                     lines.push(format!("{name} {}: inside  {}", index + 1, shown(inside)));
                     lines.push(format!("{name} {}: outside {}", index + 1, shown(outside)));

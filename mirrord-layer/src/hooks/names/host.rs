@@ -85,7 +85,7 @@ fn by_name(name: &str, family: c_int, room: *mut c_char, size: size_t) -> Result
     let official = canonical.as_deref().unwrap_or(name);
     // What the search list has completed is no other name.
     let is_alias = !official.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    let aliases = [name];
+    let aliases = [name.to_owned()];
     let host = Host {
         name: official,
         aliases: if is_alias { &aliases } else { &[] },
