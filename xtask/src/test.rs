@@ -22,7 +22,11 @@ const FLOORS: &[(u8, &str, &[&str])] = &[
     (1, "golden bytes and properties", &["--workspace", "--exclude", "mirrord-tests", "--test", "*"]),
     (2, "layer and proxy", &["-p", "mirrord-tests", "--test", "layer", "--test", "proxy"]),
     (3, "parity", &["-p", "mirrord-tests", "--test", "parity"]),
-    (4, "agent, and what is left behind", &["-p", "mirrord-tests", "--test", "agent", "--test", "leftovers"]),
+    (
+        4,
+        "agent, and what is left behind",
+        &["-p", "mirrord-tests", "--test", "agent", "--test", "agent_incoming", "--test", "leftovers"],
+    ),
     (5, "words on the screen, and promises", &["-p", "mirrord-tests", "--test", "cli", "--test", "promises"]),
 ];
 

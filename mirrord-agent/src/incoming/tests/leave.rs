@@ -1,7 +1,7 @@
 //! Leaving: whatever ends the agent, nothing of it stays in the target's firewall.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     net::TcpStream as StdStream,
     time::Instant,
 };
@@ -39,7 +39,7 @@ fn play_agent(guarded: bool) {
         }
         // Only the redirection answers there now.
         drop(target);
-        writeln!(std::io::stdout(), "stealing {}", port.0).unwrap();
+        std::fs::write("/dev/stdout", format!("stealing {}\n", port.0)).unwrap();
         std::future::pending::<()>().await;
     });
 }
