@@ -168,9 +168,24 @@ fn judge(process: &Process, path: &[u8], plain: &[u8], deed: Deed, is_moved: boo
     match process.rules.fs.decide(plain, deed, &process.here()) {
         Verdict::Take(()) => Way::There(GuestPath::from(path)),
         Verdict::Refuse(errno) => Way::Refused(errno),
-        Verdict::Leave(_) if is_moved => CString::new(path).map_or(Way::Here, Way::HereAt),
+        Verdict::Leave(_) if climbs_out_of_there(process, path) => here_at(plain),
+        Verdict::Leave(_) if is_moved => here_at(path),
         Verdict::Leave(_) => Way::Here,
     }
+}
+
+fn here_at(path: &[u8]) -> Way {
+    CString::new(path).map_or(Way::Here, Way::HereAt)
+}
+
+/// Whether a path that is left climbs by `..` out of a directory that lies there, and may not exist here.
+fn climbs_out_of_there(process: &Process, path: &[u8]) -> bool {
+    let components = path.split(|byte| *byte == b'/');
+    let Some(before) = components.clone().position(|name| name == b"..") else { return false };
+    let length: usize = components.take(before).map(|name| name.len() + 1).sum();
+    let mut plain = vec![0; length + 1];
+    let Some(plain) = path::plain(b"/", &path[..length], &mut plain) else { return false };
+    matches!(process.rules.fs.decide(plain, Deed::Read, &process.here()), Verdict::Take(()))
 }
 
 fn map(path: &[u8]) -> Outcome<GuestPath> {
