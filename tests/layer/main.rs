@@ -6,7 +6,9 @@
     reason = "a story that cannot be told has failed, and says where"
 )]
 
+mod elsewhere;
 mod fs;
 mod guest;
+mod net;
 mod scripted_proxy;
 mod target;
