@@ -1,0 +1,3 @@
+//! What mirrord costs, as ratios to a direct run inside the target.
+
+fn main() {}
