@@ -46,6 +46,14 @@ impl Engine<'_> {
         Ok(told.lines().filter(|line| !line.is_empty()).map(columns).collect())
     }
 
+    /// The column of a label: the two engines agree on everything but this.
+    fn label(&self, name: &str) -> String {
+        match self.program {
+            "podman" => format!("{{{{index .Labels \"{name}\"}}}}"),
+            _ => format!("{{{{.Label \"{name}\"}}}}"),
+        }
+    }
+
     fn names(&self) -> Result<Vec<String>, TargetError> {
         Ok(self.list("", "{{.Names}}")?.into_iter().flatten().collect())
     }
@@ -112,6 +120,10 @@ pub(super) fn podman(name: &str, container: Option<&str>) -> Result<Found, Targe
         }
         (_, []) => {
             let pods = engine.ask(&["pod", "ps", "--format", "{{.Name}}"])?.unwrap_or_default();
+            if pods.lines().any(|pod| pod == name) {
+                let (state, start) = ("stopped".to_owned(), format!("podman pod start {name}"));
+                return Err(TargetError::NotRunning { target: target.clone(), state, start });
+            }
             let all = pods.lines().map(str::to_owned).chain(engine.names()?);
             let near = near(name, all);
             Err(TargetError::NoContainer { target: target.clone(), engine: "podman", near })
@@ -157,7 +169,7 @@ pub(super) fn compose(service: &str, replica: Option<&str>) -> Result<Found, Tar
         (of_docker, _) => (docker, of_docker?),
     };
     if replicas.is_empty() {
-        let services = engine.list(&format!("label={SERVICE}"), &format!("{{{{.Label \"{SERVICE}\"}}}}"));
+        let services = engine.list(&format!("label={SERVICE}"), &engine.label(SERVICE));
         let near = near(service, services.unwrap_or_default().into_iter().flatten());
         return Err(TargetError::NoContainer { target: target.clone(), engine: engine.program, near });
     }
@@ -166,7 +178,7 @@ pub(super) fn compose(service: &str, replica: Option<&str>) -> Result<Found, Tar
 }
 
 fn replicas(engine: &Engine<'_>, service: &str) -> Result<Vec<Replica>, TargetError> {
-    let label = |name: &str| format!("{{{{.Label \"com.docker.compose.{name}\"}}}}");
+    let label = |name: &str| engine.label(&format!("com.docker.compose.{name}"));
     let format = ["{{.Names}}", &label("project"), &label("container-number"), &label("project.working_dir")]
         .join("\t");
     let mut replicas: Vec<Replica> = engine
