@@ -8,9 +8,9 @@ use std::{
 
 use crate::report::Report;
 
-/// A line of talk. A reader that has gone away is no reason to fail.
+/// A line of talk, in one piece, so that no other writer comes between. A reader that has gone away is no reason to fail.
 pub(crate) fn talk(line: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 
 /// A line of data. A reader that has gone away is no reason to fail.

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    os::unix::net::UnixStream,
+    os::{fd::AsFd, unix::net::UnixStream},
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -36,6 +36,7 @@ use super::{
     names::Names,
     outgoing::Outgoing,
     relay::Relays,
+    rights,
     session::{Proxied, Session},
     settings::Settings,
     spawn::AgentProcess,
@@ -126,19 +127,17 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
     let process = AgentProcess::start(&order, far_end).map_err(|error| {
         failure(&format!("cannot run the agent `{}`", order.agent.display()), &error.into())
     })?;
-    let greeted = tokio::time::timeout(AGENT_TIME, Agent::greet(lanes, order.owner.clone())).await;
-    let (agent, mut events) = match greeted.unwrap_or_else(|_| Err(Fault::os(libc::ETIMEDOUT))) {
-        Ok(greeted) => greeted,
-        Err(fault) => return Err(agent_failure(&order, &fault, None, process).await),
+    let gone =
+        rights::watch(command.as_fd().try_clone_to_owned().map_err(cannot_start)?).map_err(cannot_start)?;
+    let begun = tokio::select! {
+        begun = begin(&order, lanes, mount, watch) => begun,
+        // After its order the command says nothing more: what can be read is its end.
+        _ = gone.readable() => Err((Fault::with_words(libc::ECANCELED, "the command has ended"), None)),
     };
-    let prepared = prepare(&order, &agent, mount, watch).await;
-    let (ready, layers, listener) = match prepared {
-        Ok(prepared) => prepared,
-        Err(fault) => {
-            let farewell = last_words(&mut events);
-            drop((agent, events));
-            return Err(agent_failure(&order, &fault, farewell, process).await);
-        }
+    drop(gone);
+    let Begun { ready, layers, listener, agent, events } = match begun {
+        Ok(begun) => begun,
+        Err((fault, farewell)) => return Err(agent_failure(&order, &fault, farewell, process).await),
     };
     tracing::info!(session = %order.session_id, "session stands");
     drop(report(command, &Report::Ready(ready)));
@@ -153,6 +152,31 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
     agent.part();
     process.leave().await;
     Ok(())
+}
+
+/// What a session stands on.
+struct Begun {
+    ready: Ready,
+    layers: Arc<Layers>,
+    listener: tokio_seqpacket::UnixSeqpacketListener,
+    agent: Agent,
+    events: mpsc::UnboundedReceiver<Event>,
+}
+
+/// Everything between the agent's start and the first layer.
+async fn begin(
+    order: &Order,
+    lanes: Lanes,
+    mount: Option<Mount>,
+    watch: Watch,
+) -> Result<Begun, (Fault, Option<Farewell>)> {
+    let greeted = tokio::time::timeout(AGENT_TIME, Agent::greet(lanes, order.owner.clone())).await;
+    let greeted = greeted.unwrap_or_else(|_| Err(Fault::os(libc::ETIMEDOUT)));
+    let (agent, mut events) = greeted.map_err(|fault| (fault, None))?;
+    match prepare(order, &agent, mount, watch).await {
+        Ok((ready, layers, listener)) => Ok(Begun { ready, layers, listener, agent, events }),
+        Err(fault) => Err((fault, last_words(&mut events))),
+    }
 }
 
 /// Asks what must be known of the target, and makes ready for layers.
