@@ -4,9 +4,14 @@ use std::{
     io::Read,
     os::unix::process::{CommandExt, ExitStatusExt},
     process::Stdio,
+    time::Duration,
 };
 
+use mirrord_tests::eventually::eventually;
+
 use crate::screen::Desk;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn the_code_and_the_signal_are_the_guests() {
@@ -111,6 +116,36 @@ fn prepare(command: &mut std::process::Command, is_ignored: bool, is_closed: boo
     // The layer keeps its own descriptors high up, out of the guest's way.
     let is_layers = |word: &&str| word.parse().is_ok_and(|fd: u32| (512..65536).contains(&fd));
     told.split_whitespace().filter(|word| !is_layers(word)).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_command_that_is_ended_before_its_guest_leaves_nothing() {
+    let desk = Desk::new();
+    // An agent that never says a word: its proxy ends it after a while.
+    let agent =
+        desk.program("mute-agent", &format!("echo $$ > {}; exec sleep 600", desk.path("pid").display()));
+    let mut command = desk
+        .mirrord(&["exec", "touch", "guest"])
+        .env("MIRRORD_AGENT_FILE", agent)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = || std::fs::read_to_string(desk.path("pid")).ok()?.trim().parse::<i32>().ok();
+    let pid = eventually("an agent", PATIENCE, pid);
+    let proxy = parent(pid).unwrap();
+    let us = nix::unistd::Pid::from_raw(i32::try_from(command.id()).unwrap());
+    nix::sys::signal::kill(us, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(command.wait().unwrap().signal(), Some(15));
+    eventually("the end of agent and proxy", PATIENCE, || {
+        (parent(pid).is_none() && parent(proxy).is_none()).then_some(())
+    });
+    assert!(!desk.path("guest").exists());
+}
+
+/// The parent of a process that lives.
+fn parent(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 #[test]
