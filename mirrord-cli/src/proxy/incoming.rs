@@ -171,6 +171,14 @@ impl Incoming {
         self.settle().await;
     }
 
+    /// A listener has refused a connection: if the kernel does not list it either, it is gone.
+    async fn check_refused(&self, inode: SocketInode) {
+        if alive::listening().is_ok_and(|alive| !alive.contains(&inode)) {
+            lock(&self.listeners).handle_gone(inode);
+        }
+        self.settle().await;
+    }
+
     /// Does what the listeners want done.
     async fn settle(&self) {
         let _settling = self.settling.lock().await;
@@ -213,7 +221,7 @@ impl Incoming {
                 Delivery::Refused(returned) => connection = returned,
             }
             refused = Some(listener.inode);
-            self.check().await;
+            self.check_refused(listener.inode).await;
         }
         tracing::debug!(?arrival, "nobody takes a connection; the target gets it");
         drop(self.agent.call(AgentCall::Return(arrival.id), connection).await);
