@@ -34,6 +34,8 @@ fn enlist() {
     }
     handoff.rules.outgoing.suit(process::command_line().split(|byte| *byte == 0));
     process::publish(Process::new(handoff, ports));
+    #[cfg(feature = "frida")]
+    crate::engine::frida::displace();
 }
 
 fn settings(mut reply: Reply) -> Result<(Handoff, Option<&'static [u8; PORT_PAGE]>), LinkError> {

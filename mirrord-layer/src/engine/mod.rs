@@ -7,7 +7,7 @@
 //! 4. The technique knows no rule, and a rule knows no technique.
 
 #[cfg(feature = "frida")]
-mod frida;
+pub(crate) mod frida;
 mod loader;
 pub(crate) mod original;
 pub(crate) mod table;

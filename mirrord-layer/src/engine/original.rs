@@ -29,4 +29,18 @@ impl Original {
         self.address.store(found, Ordering::Relaxed);
         found
     }
+
+    /// From now on it is called there: at the copy that an inline hook leaves of it.
+    #[cfg(feature = "frida")]
+    pub(crate) fn move_to(&self, address: *mut libc::c_void) {
+        self.address.store(address, Ordering::Relaxed);
+    }
+}
+
+/// The name that these letters and their NUL spell.
+pub(crate) const fn name(letters: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(letters.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => c"",
+    }
 }

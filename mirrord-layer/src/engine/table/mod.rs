@@ -4,31 +4,48 @@
 //! function; and a line in `docs/hooks.md` (`cargo xtask hooks`). Variadic functions stand with the arguments that
 //! they can have: on x86-64 and aarch64 Linux a caller passes those alike.
 
+/// Makes the displaced functions of a family.
+macro_rules! originals {
+    ($(fn $name:ident($($type:ty),*) $(-> $ret:ty)?;)*) => {
+        /// The displaced functions of this family.
+        #[allow(dead_code, reason = "a row that another one serves never calls its own")]
+        pub(crate) mod original {
+            #[allow(unused_imports, reason = "each family names the C types that it needs")]
+            use super::*;
+
+            /// Where they are.
+            #[allow(non_upper_case_globals, reason = "each is named as its function")]
+            mod place {
+                use $crate::engine::original::{Original, name};
+                $(pub(super) static $name: Original = Original::new(name(concat!(stringify!($name), "\0")));)*
+            }
+
+            $(
+                pub(crate) fn $name() -> unsafe extern "C-unwind" fn($($type),*) $(-> $ret)? {
+                    // SAFETY: the symbol has this signature in every C library that we load beside.
+                    unsafe { std::mem::transmute(place::$name.address()) }
+                }
+            )*
+
+            /// Each with what displaces it.
+            #[cfg(feature = "frida")]
+            pub(crate) fn each(row: &mut dyn FnMut(&'static $crate::engine::original::Original, *mut libc::c_void)) {
+                $({
+                    let ours: unsafe extern "C-unwind" fn($($type),*) $(-> $ret)? = super::$name;
+                    row(&place::$name, ours as *mut libc::c_void);
+                })*
+            }
+        }
+    };
+}
+
 /// Makes the rows of a family whose bodies call their originals themselves, outside of every catch.
 macro_rules! rows {
     ($(
         $(#[$doc:meta])*
         fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? = $($body:ident)::+, $rule:literal;
     )*) => {
-        /// The displaced functions of this family.
-        #[allow(dead_code, reason = "a row that another one serves never calls its own")]
-        pub(crate) mod original {
-            #[allow(unused_imports, reason = "each family names the C types that it needs")]
-            use super::*;
-            $(
-                pub(crate) fn $name() -> unsafe extern "C-unwind" fn($($type),*) $(-> $ret)? {
-                    const NAME: &std::ffi::CStr =
-                        match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                            Ok(name) => name,
-                            Err(_) => c"",
-                        };
-                    static ORIGINAL: $crate::engine::original::Original =
-                        $crate::engine::original::Original::new(NAME);
-                    // SAFETY: the symbol has this signature in every C library that we load beside.
-                    unsafe { std::mem::transmute(ORIGINAL.address()) }
-                }
-            )*
-        }
+        originals! { $(fn $name($($type),*) $(-> $ret)?;)* }
         $(
             $(#[$doc])*
             #[unsafe(no_mangle)]
@@ -53,25 +70,7 @@ macro_rules! waiting_rows {
         $(#[$doc:meta])*
         $how:ident fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty = $($body:ident)::+, $rule:literal;
     )*) => {
-        /// The displaced functions of this family.
-        #[allow(dead_code, reason = "a row that another one serves never calls its own")]
-        pub(crate) mod original {
-            #[allow(unused_imports, reason = "each family names the C types that it needs")]
-            use super::*;
-            $(
-                pub(crate) fn $name() -> unsafe extern "C-unwind" fn($($type),*) -> $ret {
-                    const NAME: &std::ffi::CStr =
-                        match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                            Ok(name) => name,
-                            Err(_) => c"",
-                        };
-                    static ORIGINAL: $crate::engine::original::Original =
-                        $crate::engine::original::Original::new(NAME);
-                    // SAFETY: the symbol has this signature in every C library that we load beside.
-                    unsafe { std::mem::transmute(ORIGINAL.address()) }
-                }
-            )*
-        }
+        originals! { $(fn $name($($type),*) -> $ret;)* }
         $(
             $(#[$doc])*
             #[unsafe(no_mangle)]
@@ -100,6 +99,7 @@ macro_rules! waiting_row {
         unsafe { $crate::hooks::$($body)::+($($arg),*) }
     };
 }
+
 pub(crate) mod fs;
 pub(crate) mod names;
 pub(crate) mod net;
