@@ -9,6 +9,8 @@ use libc::{
 
 use crate::hooks::fs::{
     dir::{Compare, Filter, GlobFailed},
+    entry::{Compare as CompareEntries, Entry},
+    tree::Tree,
     walk::{Visit, VisitPlace},
 };
 
@@ -95,6 +97,16 @@ rows! {
         = fs::walk::nftw, "fs";
     fn nftw64(root: *const c_char, visit: VisitPlace, n_open: c_int, flags: c_int) -> c_int
         = fs::walk::nftw, "fs";
+    fn fts_open(roots: *const *mut c_char, options: c_int, compare: CompareEntries) -> *mut Tree
+        = fs::tree::open, "fs";
+    fn fts64_open(roots: *const *mut c_char, options: c_int, compare: CompareEntries) -> *mut Tree
+        = fs::tree::open, "fs";
+    fn fts_read(tree: *mut Tree) -> *mut Entry = fs::tree::read, "fs";
+    fn fts64_read(tree: *mut Tree) -> *mut Entry = fs::tree::read, "fs";
+    fn fts_children(tree: *mut Tree, what: c_int) -> *mut Entry = fs::tree::children, "fs";
+    fn fts64_children(tree: *mut Tree, what: c_int) -> *mut Entry = fs::tree::children, "fs";
+    fn fts_close(tree: *mut Tree) -> c_int = fs::tree::close, "fs";
+    fn fts64_close(tree: *mut Tree) -> c_int = fs::tree::close, "fs";
     fn mkdir(path: *const c_char, mode: mode_t) -> c_int = fs::change::mkdir, "fs";
     fn mkdirat(dir: c_int, path: *const c_char, mode: mode_t) -> c_int = fs::change::mkdirat, "fs";
     fn mknod(path: *const c_char, mode: mode_t, device: dev_t) -> c_int = fs::change::mknod, "fs";

@@ -3,6 +3,7 @@
 pub(crate) mod attribute;
 pub(crate) mod change;
 pub(crate) mod dir;
+pub(crate) mod entry;
 pub(crate) mod link;
 pub(crate) mod mark;
 pub(crate) mod memory;
@@ -12,6 +13,7 @@ pub(crate) mod stat;
 pub(crate) mod stdio;
 pub(crate) mod system;
 pub(crate) mod temporary;
+pub(crate) mod tree;
 pub(crate) mod walk;
 pub(crate) mod way;
 pub(crate) mod working;
