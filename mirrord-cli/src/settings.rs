@@ -16,7 +16,12 @@ use crate::{
 
 /// Resolves what a command is told.
 pub(crate) fn load(file: Option<&Path>, flags: BTreeMap<&'static str, String>) -> Result<Resolved, Report> {
-    let file = file.map(FileSource::read).transpose().map_err(|problems| report(&problems))?;
+    // A variable that is empty names nothing.
+    let file = file
+        .filter(|path| !path.as_os_str().is_empty())
+        .map(FileSource::read)
+        .transpose()
+        .map_err(|problems| report(&problems))?;
     with_input(file, flags, resolve).map_err(|problems| report(&problems))
 }
 

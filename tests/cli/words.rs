@@ -63,6 +63,25 @@ fn a_target_that_is_none_says_why() {
 }
 
 #[test]
+fn a_target_that_is_not_ours_is_told_with_what_opens_it() {
+    use std::os::unix::process::CommandExt;
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let desk = Desk::new();
+    for folder in ["", "bin"] {
+        fs::set_permissions(desk.path(folder), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let copy = desk.path("mirrord");
+    fs::copy(mirrord_tests::programs::mirrord(), &copy).unwrap();
+    let mut command = std::process::Command::new(copy);
+    command.args(["exec", "-t", "pid/1", "true"]).env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
+    command.env("HOME", desk.path("home")).uid(65534).gid(65534);
+    assert_snapshot!(desk.seen(&command.output().unwrap()));
+}
+
+#[test]
 fn a_wrong_configuration_is_told_with_line_and_key() {
     let desk = Desk::new();
     desk.write("x.json", "{\n  \"feature\": {\n    \"evn\": true\n  }\n}\n");

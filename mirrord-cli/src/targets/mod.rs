@@ -12,6 +12,9 @@ use thiserror::Error;
 
 use crate::{proxy::start::Place, report::Explain};
 
+/// What opens every door of this machine.
+const AS_ROOT: &str = "run mirrord as root: `sudo -E mirrord exec …`";
+
 /// A target that was found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Found {
@@ -84,10 +87,11 @@ impl Explain for TargetError {
                 "`ps -e` lists the processes that run".to_owned()
             }
             Self::Thread { process, .. } => format!("name the process: `--target pid/{process}`"),
+            Self::MayNotEnter(_) => AS_ROOT.to_owned(),
+            Self::NotOurs { user, .. } if user == "root" => AS_ROOT.to_owned(),
             Self::NotOurs { user, .. } => {
                 format!("run mirrord as `{user}`, or as root: `sudo -E mirrord exec …`")
             }
-            Self::MayNotEnter(_) => "run mirrord as root: `sudo -E mirrord exec …`".to_owned(),
             Self::NoNetwork { near, .. } if near.is_empty() => "make it with `ip netns add`".to_owned(),
             Self::NotANetwork(name) => format!("make it anew: `ip netns delete {name}; ip netns add {name}`"),
             Self::NoContainer { engine, near, .. } if near.is_empty() => {
