@@ -50,11 +50,11 @@ pub(crate) struct ExecArguments {
     #[command(flatten)]
     pub(crate) features: FeatureArguments,
     /// The configuration file; without a path, `./.mirrord/mirrord.json`; `-` is the standard input.
+    /// [env: `MIRRORD_CONFIG_FILE`]
     #[arg(
         short = 'f',
         long,
         value_name = "PATH",
-        env = "MIRRORD_CONFIG_FILE",
         num_args = 0..=1,
         default_missing_value = DEFAULT_CONFIG_FILE,
     )]

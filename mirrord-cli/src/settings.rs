@@ -16,12 +16,9 @@ use crate::{
 
 /// Resolves what a command is told.
 pub(crate) fn load(file: Option<&Path>, flags: BTreeMap<&'static str, String>) -> Result<Resolved, Report> {
-    // A variable that is empty names nothing.
-    let file = file
-        .filter(|path| !path.as_os_str().is_empty())
-        .map(FileSource::read)
-        .transpose()
-        .map_err(|problems| report(&problems))?;
+    let named = || env::var_os("MIRRORD_CONFIG_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let path = file.map(Path::to_owned).or_else(named);
+    let file = path.as_deref().map(FileSource::read).transpose().map_err(|problems| report(&problems))?;
     with_input(file, flags, resolve).map_err(|problems| report(&problems))
 }
 
