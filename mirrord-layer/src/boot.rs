@@ -33,6 +33,7 @@ fn enlist() {
         return;
     }
     handoff.rules.outgoing.suit(process::command_line().split(|byte| *byte == 0));
+    crate::hooks::net::servers::prepare();
     process::publish(Process::new(handoff, ports));
     #[cfg(feature = "frida")]
     crate::engine::frida::displace();

@@ -10,7 +10,7 @@ use mirrord_core::{
 };
 use mirrord_protocol::proxy::sockets::SocketQuestion;
 
-use super::{ask, lives_there, swap, warn};
+use super::{ask, lives_there, servers, swap, warn};
 use crate::{
     abi::{sockaddr::Address, socket::Socket},
     answer::{self, Outcome},
@@ -40,7 +40,7 @@ pub(crate) unsafe fn bind(
 /// A client's port may as well be there, a server's is the developer's to reach.
 fn bind_datagrams(process: &Process, socket: Socket, requested: SocketAddr) -> Option<Outcome<()>> {
     if !lives_there(process, socket) {
-        return None;
+        return Some(bind_here(socket, requested));
     }
     if requested.port() == 0 {
         match socket.bind(requested) {
@@ -48,7 +48,16 @@ fn bind_datagrams(process: &Process, socket: Socket, requested: SocketAddr) -> O
             outcome => return Some(outcome),
         }
     }
-    swap::to_side(socket, Protocol::Udp, Side::Here).err().map(Err)
+    Some(swap::to_side(socket, Protocol::Udp, Side::Here).and_then(|()| bind_here(socket, requested)))
+}
+
+/// A port that was chosen for the guest is a server's, too, if it was asked for on loopback.
+fn bind_here(socket: Socket, requested: SocketAddr) -> Outcome<()> {
+    socket.bind(requested)?;
+    if requested.port() != 0 || addr::is_loopback(requested.ip()) {
+        servers::record(socket.local()?.port());
+    }
+    Ok(())
 }
 
 fn bind_stream(process: &Process, socket: Socket, requested: SocketAddr) -> Option<Outcome<()>> {

@@ -10,6 +10,7 @@ pub(crate) mod datagram;
 pub(crate) mod listen;
 pub(crate) mod name;
 pub(crate) mod relay;
+pub(crate) mod servers;
 pub(crate) mod socket;
 
 mod epoll;
@@ -48,8 +49,11 @@ fn lives_there(process: &Process, socket: Socket) -> bool {
 /// Where a destination is reached, host names of the filter included.
 fn side_of(process: &Process, protocol: Protocol, to: SocketAddr) -> Outcome<Side> {
     let to = addr::plain(to);
-    if addr::is_loopback(to.ip()) && process.is_debugger_port(to.port()) {
-        return Ok(Side::Here);
+    if addr::is_loopback(to.ip()) {
+        let is_ours = protocol == Protocol::Udp && servers::answers(to);
+        if is_ours || process.is_debugger_port(to.port()) {
+            return Ok(Side::Here);
+        }
     }
     match process.rules.outgoing.decide(protocol, to, |port| process.is_our_port(port)) {
         Verdict::Leave(_) => Ok(Side::Here),
