@@ -43,6 +43,7 @@ pub fn build() -> io::Result<()> {
     let _ = mount(Some("sys"), "sys", Some("sysfs"), MsFlags::MS_RDONLY, None::<&str>);
     fill_etc()?;
     fill_app(&program)?;
+    fs::write("var/log/shop.log", "")?;
     fill_data()?;
     pivot_root(".", ".")?;
     umount2(".", MntFlags::MNT_DETACH)?;
