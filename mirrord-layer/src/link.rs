@@ -218,6 +218,8 @@ fn pool() -> Result<Option<&'static Pool>, LinkError> {
     let pool = unsafe { POOL.load(Ordering::Acquire).as_ref() }.ok_or(LinkError)?;
     match pool.state.compare_exchange(FRESH, CLEANING, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {
+            // A new connection comes before the old ones go: without any the session would end.
+            let fresh = greet(false).ok();
             for (fd, saved) in &INHERITED {
                 let fd = fd.swap(-1, Ordering::AcqRel);
                 if fd >= 0 && inode(fd) == Some(saved.load(Ordering::Acquire)) {
@@ -226,6 +228,9 @@ fn pool() -> Result<Option<&'static Pool>, LinkError> {
                 }
             }
             pool.state.store(READY, Ordering::Release);
+            if let Some((socket, _)) = fresh {
+                Connection { socket, slot: reserve(pool) }.give_back();
+            }
             Ok(Some(pool))
         }
         Err(READY) => Ok(Some(pool)),
