@@ -26,7 +26,7 @@ pub(crate) fn errno() -> Errno {
 }
 
 /// A type of answer that has a value for failure.
-pub(crate) trait Answer {
+pub(crate) trait Answer: Copy {
     /// What says that errno tells more.
     const FAILED: Self;
 }

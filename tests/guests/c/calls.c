@@ -6,6 +6,7 @@
 #include <fts.h>
 #include <glob.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,11 @@ static int visit_plainly(const char *path, const struct stat *s, int kind) {
     return 0;
 }
 static int by_name(const FTSENT **a, const FTSENT **b) { return strcmp((*a)->fts_name, (*b)->fts_name); }
+
+static void *wait_for_writer(void *path) {
+    open(path, O_RDONLY);
+    return NULL;
+}
 
 static void call(const char *name, char *a, char *b) {
     if (!strcmp(name, "at")) { dir = open(a, O_RDONLY | O_DIRECTORY); number(dir < 0 ? -1 : 0); }
@@ -251,6 +257,15 @@ static void call(const char *name, char *a, char *b) {
     else if (!strcmp(name, "inotify")) { int i = inotify_init1(0); number(inotify_add_watch(i, a, IN_MODIFY) < 0 ? -1 : 0); close(i); }
     else if (!strcmp(name, "errno")) { errno = 77; open("/", O_RDONLY); printf("%d\n", errno); }
     else if (!strcmp(name, "null")) { char *volatile none = NULL; number(open(none, O_RDONLY)); }
+    else if (!strcmp(name, "cancel")) {
+        /* A thread is cancelled where it waits: for a writer of a fifo. */
+        pthread_t thread;
+        void *end;
+        pthread_create(&thread, NULL, wait_for_writer, a);
+        pthread_cancel(thread);
+        pthread_join(thread, &end);
+        puts(end == PTHREAD_CANCELED ? "cancelled" : "ended");
+    }
     else printf("unknown call %s\n", name);
 }
 

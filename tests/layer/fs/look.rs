@@ -225,3 +225,13 @@ fn calls_by_number_pass_with_all_their_arguments_but_rings() {
     let session = Session::new(FsMode::Read);
     session.each(&[("syscall-seven", "mapped"), ("io_uring_setup", "ENOSYS")]);
 }
+
+#[test]
+fn a_thread_that_waits_in_a_call_that_is_left_can_be_cancelled() {
+    let session = Session::new(FsMode::Read);
+    let here = tempfile::tempdir_in("/tmp").unwrap();
+    let path = here.path().join("fifo").display().to_string();
+    let climbing = format!("cancel ..{path}");
+    session.each(&[(&format!("mkfifo {path} ; cancel {path} ; {climbing}"), "done\ncancelled\ncancelled")]);
+    session.each(&[(&format!("at /data ; chdir /data/folder ; cancel ../..{path}"), "0\ndone\ncancelled")]);
+}

@@ -54,7 +54,7 @@ unsafe fn get(
     name: *const c_char,
     out: (*mut c_void, size_t),
     follow: bool,
-    here: impl Fn(*const c_char) -> ssize_t,
+    here: impl Fn(*const c_char) -> ssize_t + Copy,
 ) -> ssize_t {
     let there = |path| {
         // SAFETY: the caller promises a string.
@@ -149,7 +149,7 @@ unsafe fn set(
     value: (*const c_void, size_t),
     flags: c_int,
     follow: bool,
-    here: impl Fn(*const c_char) -> c_int,
+    here: impl Fn(*const c_char) -> c_int + Copy,
 ) -> c_int {
     let there = |path| {
         // SAFETY: the caller promises a string.

@@ -1,6 +1,9 @@
 //! Which way a call on a path goes: here as it was said, here under another path, or there.
 
-use std::ffi::{CString, c_char};
+use std::{
+    ffi::{CString, c_char},
+    mem::ManuallyDrop,
+};
 
 use libc::c_int;
 use mirrord_core::{
@@ -41,7 +44,8 @@ pub(crate) enum Way {
 
 /// Runs a call with the path that it is left under, or does it there.
 ///
-/// `here` runs outside of every catch: a thread may be cancelled in it.
+/// `here` runs outside of every catch and with nothing left to drop: a thread may be cancelled in it, which unwinds
+/// by another unwinder than ours.
 ///
 /// # Safety
 /// `said` is a string of the guest's, or an address that the kernel would refuse.
@@ -50,23 +54,27 @@ pub(crate) unsafe fn follow<T: Answer>(
     dir: c_int,
     said: *const c_char,
     deed: Deed,
-    here: impl Fn(*const c_char) -> T,
-    there: impl FnOnce(GuestPath) -> Outcome<T>,
+    here: impl Fn(*const c_char) -> T + Copy,
+    there: impl FnOnce(GuestPath) -> Outcome<T> + Copy,
 ) -> T {
     // SAFETY: the caller promises a string.
     let Some(path) = (unsafe { text::bytes(said) }) else { return here(said) };
     if stays(process, path, deed) {
         return here(said);
     }
-    let scope = Scope::enter();
-    match caught(|| Some(taken(find(process, dir, path, deed), there))) {
-        Some(Ok(answer)) => answer,
-        Some(Err(Some(path))) => here(path.as_ptr()),
-        Some(Err(None)) | None => {
-            drop(scope);
-            here(said)
-        }
-    }
+    let scope = ManuallyDrop::new(Scope::enter());
+    let (answer, path) = match caught(|| Some(taken(find(process, dir, path, deed), there))) {
+        Some(Ok(answer)) => (Some(answer), said),
+        Some(Err(Some(path))) => (None, path.into_raw().cast_const()),
+        Some(Err(None)) | None => (None, said),
+    };
+    // What lies in the arena is needed until the call ends.
+    let answer = match answer {
+        Some(answer) => answer,
+        None => here(path),
+    };
+    drop(ManuallyDrop::into_inner(scope));
+    answer
 }
 
 /// The answer of a call that is taken, or the other path that it is left under.
@@ -88,7 +96,7 @@ pub(crate) unsafe fn follow_both(
     process: &Process,
     from: (c_int, *const c_char),
     to: (c_int, *const c_char),
-    here: impl Fn(*const c_char, *const c_char) -> c_int,
+    here: impl Fn(*const c_char, *const c_char) -> c_int + Copy,
     there: impl FnOnce(GuestPath, GuestPath) -> Outcome<c_int>,
 ) -> c_int {
     // SAFETY: the caller promises a string.
