@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::{AsRawFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -43,6 +44,9 @@ const CHECK_TIME: Duration = Duration::from_secs(20);
 /// For how long a destination that refused is refused here, too: so the guest's kernel tells it.
 const REFUSAL_TIME: Duration = Duration::from_secs(2);
 
+/// For how long a guest's connected socket is kept, to tell it a refusal that nobody asks for.
+const KEEP_TIME: Duration = Duration::from_secs(3);
+
 /// How many datagrams wait for the lane before the kernel starts to drop them.
 const N_WAITING: usize = 64;
 
@@ -62,6 +66,8 @@ struct GuestSocket {
     from: Mutex<SocketAddr>,
     routes: Mutex<HashMap<SocketAddr, Route>>,
     outbox: mpsc::Sender<Datagram>,
+    /// The guest's own socket, a moment after it was connected.
+    connected: Mutex<Option<OwnedFd>>,
 }
 
 /// The relay of one destination.
@@ -93,12 +99,13 @@ impl Datagrams {
         inode: SocketInode,
         from: SocketAddr,
         to: SocketAddr,
+        connected: Option<OwnedFd>,
     ) -> Result<SocketAnswer, Fault> {
         // The sockets live on the relays' thread.
         let (answer_tx, answer_rx) = oneshot::channel();
         let datagrams = self.clone();
         self.relays.spawn(async move {
-            let relayed = datagrams.find_or_make(inode, addr::plain(from), addr::plain(to)).await;
+            let relayed = datagrams.find_or_make(inode, addr::plain(from), addr::plain(to), connected).await;
             drop(answer_tx.send(relayed));
         });
         let answer = answer_rx.await.unwrap_or(Err(Fault::os(libc::ENETDOWN)));
@@ -127,6 +134,7 @@ impl Datagrams {
         inode: SocketInode,
         from: SocketAddr,
         to: SocketAddr,
+        connected: Option<OwnedFd>,
     ) -> Result<SocketAddr, Fault> {
         let mut sockets = self.sockets.lock().await;
         let socket = match sockets.get(&inode) {
@@ -141,7 +149,11 @@ impl Datagrams {
         if from.port() != 0 {
             *lock(&socket.from) = from;
         }
-        Ok(socket.route(to)?)
+        let relay = socket.route(to)?;
+        if let Some(connected) = connected {
+            socket.keep(connected);
+        }
+        Ok(relay)
     }
 
     async fn open(
@@ -161,6 +173,7 @@ impl Datagrams {
             from: Mutex::new(from),
             routes: Mutex::default(),
             outbox,
+            connected: Mutex::default(),
         });
         let (lane_read, lane_write) = lane.into_split();
         let writing = tokio::spawn(send_there(lane_write, datagrams_rx));
@@ -251,13 +264,31 @@ impl GuestSocket {
         }
     }
 
+    /// Keeps the guest's own socket for as long as a first refusal may take.
+    fn keep(self: &Arc<Self>, connected: OwnedFd) {
+        *lock(&self.connected) = Some(connected);
+        let socket = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(KEEP_TIME).await;
+            lock(&socket.connected).take();
+        });
+    }
+
     /// Closes the relay of a destination for a while: the kernel refuses the guest's datagrams, as the network did.
     fn refuse(self: &Arc<Self>, peer: SocketAddr) {
         let Some(route) = lock(&self.routes).remove(&peer) else { return };
-        let address = route.address;
+        let (address, relay) = (route.address, Arc::downgrade(&route.socket));
         drop(route);
         let socket = self.clone();
         tokio::spawn(async move {
+            // The task that received there ends a moment after it was told to.
+            while relay.strong_count() > 0 {
+                tokio::task::yield_now().await;
+            }
+            if let Some(guest) = lock(&socket.connected).take() {
+                let flags = nix::sys::socket::MsgFlags::MSG_DONTWAIT;
+                let _ = nix::sys::socket::send(guest.as_raw_fd(), &[], flags);
+            }
             tokio::time::sleep(REFUSAL_TIME).await;
             let mut routes = lock(&socket.routes);
             if !routes.contains_key(&peer) && !socket.outbox.is_closed() {

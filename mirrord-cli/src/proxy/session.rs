@@ -130,7 +130,7 @@ impl Session {
             }
             SocketQuestion::Outcome(inode) => self.proxied()?.outgoing.outcome(inode).await?,
             SocketQuestion::DatagramRelay { inode, from, to } => {
-                self.proxied()?.datagrams.relay(inode, from, to).await?
+                self.proxied()?.datagrams.relay(inode, from, to, descriptor).await?
             }
             SocketQuestion::DatagramSource { inode, from } => {
                 self.proxied()?.datagrams.source(inode, from).await

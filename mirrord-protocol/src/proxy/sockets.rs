@@ -69,6 +69,10 @@ pub enum SocketQuestion {
     Addresses(SocketInode),
     /// Proxied: where datagrams of this socket to that destination go. Answered with `Relay`: to that address, and
     /// what comes from it came from the destination.
+    ///
+    /// If the socket is about to be connected there, a duplicate of it may ride along (`SCM_RIGHTS`, one descriptor):
+    /// should the network refuse the destination soon, the proxy sends an empty datagram by it into the void, so that
+    /// the guest's kernel tells the guest. The proxy keeps it for seconds only.
     DatagramRelay {
         /// Which socket.
         inode: SocketInode,

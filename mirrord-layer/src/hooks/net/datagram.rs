@@ -1,6 +1,10 @@
 //! Sends without a connection: to the far side itself where the socket lives there, and else to its relay.
 
-use std::{cell::Cell, net::SocketAddr};
+use std::{
+    cell::Cell,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::BorrowedFd,
+};
 
 use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 use mirrord_core::{
@@ -10,10 +14,13 @@ use mirrord_core::{
 };
 use mirrord_protocol::{
     id::SocketInode,
-    proxy::sockets::{SocketAnswer, SocketQuestion},
+    proxy::{
+        ToProxy,
+        sockets::{SocketAnswer, SocketQuestion},
+    },
 };
 
-use super::{ask, connect::settle_side, lives_there, side_of};
+use super::{ask, connect::settle_side, lives_there, settle, side_of};
 use crate::{
     abi::{
         is_plausible,
@@ -22,6 +29,7 @@ use crate::{
     },
     answer::{self, Outcome},
     engine::{self, table::net::original},
+    link,
     process::{self, Process},
 };
 
@@ -137,7 +145,7 @@ fn redirect_to(process: &Process, socket: Socket, to: SocketAddr) -> Outcome<Opt
     match side {
         Side::Here => Ok(None),
         Side::There => {
-            let relay = relay_of(socket, to)?;
+            let relay = relay_of(socket, to, false)?;
             Ok(Some(Ok(Encoded::new(relay, socket.domain()?))))
         }
     }
@@ -153,34 +161,49 @@ fn is_server(process: &Process, socket: Socket, to: SocketAddr) -> bool {
 }
 
 /// Where datagrams of a socket to a destination go. The socket gets a port, by which the relay knows it.
-pub(super) fn relay_of(socket: Socket, to: SocketAddr) -> Outcome<SocketAddr> {
+pub(super) fn relay_of(socket: Socket, to: SocketAddr, is_connect: bool) -> Outcome<SocketAddr> {
     let (inode, to) = (socket.inode()?, addr::plain(to));
-    if let Some((known, destination, relay)) = LAST_SENT.get()
-        && (known, destination) == (inode, to)
-    {
-        return Ok(relay);
-    }
-    if socket.local()?.port() == 0 {
-        let anywhere = match socket.domain()? {
-            libc::AF_INET6 => SocketAddr::from(([0; 16], 0)),
-            _ => SocketAddr::from(([0; 4], 0)),
+    let mut from = socket.local()?;
+    if from.port() == 0 {
+        let domain = socket.domain()?;
+        let ip: IpAddr = match domain {
+            libc::AF_INET6 => Ipv6Addr::UNSPECIFIED.into(),
+            _ => Ipv4Addr::UNSPECIFIED.into(),
         };
-        if socket.domain()? == libc::AF_INET6 {
+        if domain == libc::AF_INET6 {
             let _ = socket.set_number(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 0);
         }
-        socket.bind(anywhere)?;
+        socket.bind(SocketAddr::new(ip, 0))?;
+        from = socket.local()?;
+    } else if let Some(sent) = LAST_SENT.get()
+        && !is_connect
+        && (sent.inode, sent.port, sent.to) == (inode, from.port(), to)
+    {
+        return Ok(sent.relay);
     }
-    let from = addr::plain(socket.local()?);
-    let (SocketAnswer::Relay(relay), _) = ask(SocketQuestion::DatagramRelay { inode, from, to })? else {
-        return Err(Errno(libc::ENETDOWN));
-    };
-    LAST_SENT.set(Some((inode, to, relay)));
+    let question = ToProxy::Socket(SocketQuestion::DatagramRelay { inode, from: addr::plain(from), to });
+    // SAFETY: the guest's call keeps its number open while it lasts; if it does not, the kernel refuses it.
+    let duplicate = unsafe { BorrowedFd::borrow_raw(socket.0) };
+    let asked = engine::work(|| {
+        settle(if is_connect { link::ask_with(&question, duplicate) } else { link::ask(&question) })
+    });
+    let (SocketAnswer::Relay(relay), _) = asked? else { return Err(Errno(libc::ENETDOWN)) };
+    LAST_SENT.set(Some(Sent { inode, port: from.port(), to, relay }));
     Ok(relay)
+}
+
+/// A destination and its relay. The port is a socket's until it is disconnected.
+#[derive(Clone, Copy)]
+struct Sent {
+    inode: SocketInode,
+    port: u16,
+    to: SocketAddr,
+    relay: SocketAddr,
 }
 
 thread_local! {
     /// The last destination and its relay: most sockets have one.
-    static LAST_SENT: Cell<Option<(SocketInode, SocketAddr, SocketAddr)>> = const { Cell::new(None) };
+    static LAST_SENT: Cell<Option<Sent>> = const { Cell::new(None) };
     /// The last relay that was heard, and whom it stands for.
     static LAST_HEARD: Cell<Option<(SocketInode, SocketAddr, SocketAddr)>> = const { Cell::new(None) };
 }

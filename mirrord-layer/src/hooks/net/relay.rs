@@ -31,7 +31,7 @@ use crate::{
 /// Connects a socket by the relay.
 pub(super) fn connect(socket: Socket, protocol: Protocol, to: SocketAddr) -> Outcome<()> {
     match protocol {
-        Protocol::Udp => datagram::relay_of(socket, to).and_then(|relay| socket.connect(relay)),
+        Protocol::Udp => datagram::relay_of(socket, to, true).and_then(|relay| socket.connect(relay)),
         _ => connect_stream(socket, to),
     }
 }
