@@ -18,6 +18,7 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("dig", "bind9-dnsutils", "questions to the resolver by dig"),
     ("nft", "nftables", "that the firewall is left as it was found"),
     ("ip", "iproute2", "network namespaces with a name"),
+    ("musl-gcc", "musl-tools", "programs of another C library"),
     ("podman", "podman", "containers as targets"),
 ];
 

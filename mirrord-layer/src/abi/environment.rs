@@ -88,6 +88,53 @@ impl Environment {
         self.variables[n_variables] = null();
         Some(self.variables.as_ptr())
     }
+
+    /// The environment without our library; nothing if it is not in it. What the guest preloads besides stays.
+    ///
+    /// # Safety
+    /// As of [`Environment::complete`].
+    pub(crate) unsafe fn without_preload(
+        &mut self,
+        given: *const *const c_char,
+        needs: &Needs,
+    ) -> Option<*const *const c_char> {
+        let ours = needs.preload.to_bytes().strip_prefix(PRELOAD)?;
+        let (mut n_variables, mut is_loaded) = (0, false);
+        // SAFETY: the caller's duty.
+        for variable in unsafe { each(given) } {
+            // SAFETY: as above.
+            let text = unsafe { CStr::from_ptr(variable) }.to_bytes();
+            let mut kept = variable;
+            if text.starts_with(PRELOAD) && has_entry(text, ours) {
+                is_loaded = true;
+                leave_out(&mut self.preload, text, ours)?;
+                kept = self.preload.as_ptr().cast();
+            }
+            // Room is left for the null behind it.
+            *self.variables.get_mut(n_variables).filter(|_| n_variables + 1 < N_VARIABLES)? = kept;
+            n_variables += 1;
+        }
+        self.variables[n_variables] = null();
+        is_loaded.then_some(self.variables.as_ptr())
+    }
+}
+
+/// `LD_PRELOAD=theirs`, without ours.
+fn leave_out(room: &mut [u8], preload: &[u8], ours: &[u8]) -> Option<()> {
+    let mut rest = room;
+    let mut put = |piece: &[u8]| -> Option<()> {
+        let (place, after) = std::mem::take(&mut rest).split_at_mut_checked(piece.len())?;
+        place.copy_from_slice(piece);
+        rest = after;
+        Some(())
+    };
+    put(PRELOAD)?;
+    let list = preload.strip_prefix(PRELOAD).unwrap_or_default();
+    for entry in list.split(|byte| matches!(byte, b':' | b' ')).filter(|entry| *entry != ours) {
+        put(entry)?;
+        put(b":")?;
+    }
+    put(b"\0")
 }
 
 /// `LD_PRELOAD=ours:theirs`.

@@ -14,10 +14,10 @@ pub(crate) unsafe fn execve(
     variables: List,
 ) -> Option<c_int> {
     // SAFETY: the guest's path.
-    unsafe { inspect::note(process, path) };
+    let obstacle = unsafe { inspect::note(process, path) };
     let mut room = Environment::new();
     // SAFETY: the guest's environment.
-    let completed = unsafe { complete(process, &mut room, variables) }?;
+    let completed = unsafe { complete(process, &mut room, variables, obstacle) }?;
     // SAFETY: the guest's own arguments, and an environment that lives as long as the call.
     Some(unsafe { original::execve()(path, arguments, completed) })
 }
@@ -39,10 +39,10 @@ pub(crate) unsafe fn execvpe(
     variables: List,
 ) -> Option<c_int> {
     // SAFETY: the guest's path, if it is one.
-    unsafe { inspect::note(process, file) };
+    let obstacle = unsafe { inspect::note(process, file) };
     let mut room = Environment::new();
     // SAFETY: the guest's environment.
-    let completed = unsafe { complete(process, &mut room, variables) }?;
+    let completed = unsafe { complete(process, &mut room, variables, obstacle) }?;
     // SAFETY: as in `execve`.
     Some(unsafe { original::execvpe()(file, arguments, completed) })
 }
@@ -55,7 +55,7 @@ pub(crate) unsafe fn fexecve(
 ) -> Option<c_int> {
     let mut room = Environment::new();
     // SAFETY: the guest's environment.
-    let completed = unsafe { complete(process, &mut room, variables) }?;
+    let completed = unsafe { complete(process, &mut room, variables, None) }?;
     // SAFETY: as in `execve`.
     Some(unsafe { original::fexecve()(fd, arguments, completed) })
 }
@@ -70,7 +70,7 @@ pub(crate) unsafe fn execveat(
 ) -> Option<c_int> {
     let mut room = Environment::new();
     // SAFETY: the guest's environment.
-    let completed = unsafe { complete(process, &mut room, variables) }?;
+    let completed = unsafe { complete(process, &mut room, variables, None) }?;
     // SAFETY: as in `execve`.
     Some(unsafe { original::execveat()(dir, path, arguments, completed, flags) })
 }

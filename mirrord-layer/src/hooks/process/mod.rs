@@ -35,7 +35,13 @@ unsafe fn complete(
     process: &Process,
     room: &mut Environment,
     given: *const *const c_char,
+    obstacle: Option<inspect::Obstacle>,
 ) -> Option<*const *const c_char> {
+    let needs = process.needs.as_ref()?;
+    if obstacle == Some(inspect::Obstacle::OtherLibc) {
+        // SAFETY: the caller gives a guest's environment.
+        return unsafe { room.without_preload(given, needs) };
+    }
     // SAFETY: the caller gives a guest's environment.
-    unsafe { room.complete(given, process.needs.as_ref()?, names::DONT_LOAD.as_bytes()) }
+    unsafe { room.complete(given, needs, names::DONT_LOAD.as_bytes()) }
 }

@@ -19,10 +19,10 @@ pub(crate) unsafe fn posix_spawn(
     variables: List,
 ) -> Option<c_int> {
     // SAFETY: the guest's path.
-    unsafe { inspect::note(process, path) };
+    let obstacle = unsafe { inspect::note(process, path) };
     let mut room = Environment::new();
     // SAFETY: the guest's environment.
-    let completed = unsafe { complete(process, &mut room, variables) }?;
+    let completed = unsafe { complete(process, &mut room, variables, obstacle) }?;
     // SAFETY: the guest's own arguments, and an environment that lives as long as the call.
     Some(unsafe { original::posix_spawn()(child, path, actions, attributes, arguments, completed) })
 }
@@ -37,10 +37,10 @@ pub(crate) unsafe fn posix_spawnp(
     variables: List,
 ) -> Option<c_int> {
     // SAFETY: the guest's path, if it is one.
-    unsafe { inspect::note(process, file) };
+    let obstacle = unsafe { inspect::note(process, file) };
     let mut room = Environment::new();
     // SAFETY: the guest's environment.
-    let completed = unsafe { complete(process, &mut room, variables) }?;
+    let completed = unsafe { complete(process, &mut room, variables, obstacle) }?;
     // SAFETY: as in `posix_spawn`.
     Some(unsafe { original::posix_spawnp()(child, file, actions, attributes, arguments, completed) })
 }
@@ -66,7 +66,7 @@ fn with_own<T>(process: &Process, call: impl FnOnce() -> T) -> Option<T> {
     let mut room = Environment::new();
     let given = own();
     // SAFETY: the guest's own environment.
-    let completed = unsafe { complete(process, &mut room, given) }?;
+    let completed = unsafe { complete(process, &mut room, given, None) }?;
     set_own(completed);
     let answer = call();
     // The guest may have made itself another one meanwhile.
