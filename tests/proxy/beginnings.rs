@@ -85,7 +85,8 @@ fn a_layer_that_does_not_say_hello_is_hung_up_on() {
 fn malformed_packets_end_their_connection_and_no_other() {
     let stage = Stage::new(DataPath::Passed);
     let polite = stage.layer();
-    for bytes in [&b"\xff\xff\xff"[..], &[0; 70_000], &[1], &[6, 255, 255, 255, 255, 255, 255]] {
+    let long = vec![0; 70_000];
+    for bytes in [&b"\xff\xff\xff"[..], &long, &[1], &[6, 255, 255, 255, 255, 255, 255]] {
         let rude = stage.layer();
         // A packet that the proxy does not even take to its end has the same end.
         if rude.send(bytes, None).is_ok() {

@@ -74,7 +74,7 @@ pub(crate) fn run(order: &Order) -> Report {
     ours.write_all(&encode_frame(order).unwrap()).unwrap();
     let mut reader = FrameReader::default();
     loop {
-        while let Some(frame) = reader.next_frame().unwrap() {
+        if let Some(frame) = reader.next_frame().unwrap() {
             match wire::decode(&frame).unwrap() {
                 Report::Warning(words) => panic!("warned: {words}"),
                 last => return last,
