@@ -211,9 +211,9 @@ fn a_walk_through_a_tree_there_meets_its_files() {
     assert_eq!(sorted("ftw /data/folder/deep"), "/data/folder/deep/three:0 /data/folder/deep:1");
     let deep = "/data/folder/deep:1:1 /data/folder/deep/three:8:2 /data/folder/deep:6:1";
     let files = "/data/folder/one.txt:8:1 /data/folder/two.txt:8:1";
-    let tree = format!("/data/folder:1:0 {deep} {files} /data/folder:6:0");
+    let whole = format!("/data/folder:1:0 {deep} {files} /data/folder:6:0");
     session.each(&[
-        ("fts /data/folder", &tree),
+        ("fts /data/folder", &whole),
         ("fts /data/link", "/data/link:12:0"),
         ("fts /none", "/none:10:0"),
     ]);
