@@ -59,6 +59,13 @@ pub struct Here<'a> {
 }
 
 impl FsRules {
+    /// Whether everything beneath a plain folder stays here, whatever is done to it: then it need not be decided again.
+    #[must_use]
+    pub fn keeps_all_beneath(&self, folder: &[u8], here: &Here<'_>) -> bool {
+        let lists = [&self.read_write, &self.read_only, &self.not_found, &self.mapping];
+        lists.iter().all(|list| list.is_empty()) && kept::keeps_all_beneath(folder, here)
+    }
+
     /// What becomes of a call on a path; `path` is plain ([`crate::path::plain`]) and mapping is already applied.
     ///
     /// The user's lists come before ours, what is hidden before what goes there, what goes there before what stays.

@@ -85,6 +85,19 @@ pub(super) fn stays_here(path: &[u8], here: &Here<'_>) -> bool {
         || is_clr_pipe(path)
 }
 
+/// Whether everything beneath a folder stays here, whatever its name: nothing there is read there or hidden.
+pub(super) fn keeps_all_beneath(folder: &[u8], here: &Here<'_>) -> bool {
+    let is_kept = FOLDERS.iter().any(|kept| is_within(folder, kept.as_bytes()))
+        || [here.temp_dir, here.start_dir].into_iter().flatten().any(|kept| is_within(folder, kept));
+    let may_hide = |home| match strip(folder, home) {
+        Some(rest) if matches!(rest.first(), None | Some(b'/')) => HIDDEN
+            .iter()
+            .any(|hidden| is_within(rest, hidden.as_bytes()) || is_within(hidden.as_bytes(), rest)),
+        _ => is_within(home, folder),
+    };
+    is_kept && !is_within(folder, b"/etc") && !here.home.is_some_and(may_hide)
+}
+
 /// The pipes through which .NET speaks with its debugger: `clr-` and later `-pipe-`.
 fn is_clr_pipe(path: &[u8]) -> bool {
     find(path, b"clr-").is_some_and(|start| find(&path[start + 4..], b"-pipe-").is_some())
@@ -161,6 +174,21 @@ mod tests {
             assert!(!stays_here(path.as_bytes(), &HERE), "{path}");
         }
         assert!(!stays_here(b"/root/.bashrc", &Here::default()));
+    }
+
+    #[test]
+    fn a_folder_keeps_all_if_nothing_beneath_it_is_read_there_or_hidden() {
+        for folder in ["/usr/lib", "/srv/project/src", "/tmp"] {
+            assert!(keeps_all_beneath(folder.as_bytes(), &HERE), "{folder}");
+        }
+        for folder in ["/", "/srv", "/etc", "/etc/ssl", "/root", "/data"] {
+            assert!(!keeps_all_beneath(folder.as_bytes(), &HERE), "{folder}");
+        }
+        let here = Here { home: Some(b"/home/me"), start_dir: Some(b"/home/me/src"), ..HERE };
+        assert!(keeps_all_beneath(b"/home/me/src/x", &here) && keeps_all_beneath(b"/home/you", &here));
+        for folder in ["/home", "/home/me", "/home/me/.config", "/home/me/.kube/x"] {
+            assert!(!keeps_all_beneath(folder.as_bytes(), &here), "{folder}");
+        }
     }
 
     #[test]

@@ -23,6 +23,40 @@ pub(crate) fn of(process: &Process, dir: c_int) -> Option<Place> {
     if dir == AT_FDCWD { working_directory(process) } else { of_descriptor(process, dir) }
 }
 
+/// Folders here, open for `*at` calls, beneath which everything stays: by what the kernel says of them, so that asking
+/// it once a call is enough. One that is renamed stays here all the same.
+static KEEPING: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
+
+/// Whether a folder is known to keep all that lies beneath it.
+pub(crate) fn is_known_to_keep(dir: c_int) -> bool {
+    identity(dir).is_some_and(|known| keeping(known).load(Ordering::Relaxed) == known)
+}
+
+/// Takes note of a folder here that keeps all that lies beneath it.
+pub(crate) fn record_keeping(dir: c_int) {
+    if let Some(identity) = identity(dir) {
+        keeping(identity).store(identity, Ordering::Relaxed);
+    }
+}
+
+fn keeping(identity: u64) -> &'static AtomicU64 {
+    &KEEPING[usize::try_from(identity >> 58).unwrap_or(0)]
+}
+
+/// A number by which the kernel's directories are told apart; never 0.
+fn identity(dir: c_int) -> Option<u64> {
+    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+    if dir < 0 {
+        return None;
+    }
+    // SAFETY: the number is only asked about, and the kernel checks it.
+    let fd = unsafe { BorrowedFd::borrow_raw(dir) };
+    let stat = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID | StatxFlags::INO).ok()?;
+    let device = libc::makedev(stat.stx_dev_major, stat.stx_dev_minor);
+    let parts = [stat.stx_ino, device, stat.stx_mnt_id];
+    Some(parts.iter().fold(1, |hash: u64, part| (hash.rotate_left(23) ^ part).wrapping_mul(SPREAD)) | 1)
+}
+
 /// The working directory. The kernel puts `(unreachable)` before one on a mount that is not ours.
 pub(crate) fn working_directory(process: &Process) -> Option<Place> {
     let path = rustix::process::getcwd(Vec::new()).ok()?.into_bytes();

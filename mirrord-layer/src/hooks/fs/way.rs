@@ -59,7 +59,7 @@ pub(crate) unsafe fn follow<T: Answer>(
 ) -> T {
     // SAFETY: the caller promises a string.
     let Some(path) = (unsafe { text::bytes(said) }) else { return here(said) };
-    if stays(process, path, deed) {
+    if stays(process, path, deed) || stays_beneath(dir, path) {
         return here(said);
     }
     let scope = ManuallyDrop::new(Scope::enter());
@@ -148,6 +148,14 @@ fn stays(process: &Process, said: &[u8], deed: Deed) -> bool {
             && matches!(rules.decide(said, deed, &process.here()), Verdict::Leave(_)))
 }
 
+/// The quick answer for a name in a folder that is known to keep all that it holds.
+fn stays_beneath(dir: c_int, said: &[u8]) -> bool {
+    dir >= 0
+        && !matches!(said.first(), None | Some(b'/'))
+        && !said.split(|byte| *byte == b'/').any(|name| name == b"..")
+        && place::is_known_to_keep(dir)
+}
+
 /// Which way a path goes, for those that [`follow`] does not fit. Allocates: to be called within [`work`].
 pub(crate) fn find(process: &Process, dir: c_int, said: &[u8], deed: Deed) -> Way {
     if said.is_empty() || said.len() >= MAX_PATH {
@@ -156,7 +164,12 @@ pub(crate) fn find(process: &Process, dir: c_int, said: &[u8], deed: Deed) -> Wa
     let seen_from = if said.starts_with(b"/") { None } else { Some(place::of(process, dir)) };
     let (is_base_there, base) = match seen_from {
         None => (false, Vec::new()),
-        Some(Some(place)) => (place.there, place.path),
+        Some(Some(place)) => {
+            if !place.there && process.rules.fs.keeps_all_beneath(&place.path, &process.here()) {
+                place::record_keeping(dir);
+            }
+            (place.there, place.path)
+        }
         Some(None) => return Way::Here,
     };
     let size = base.len() + said.len() + 2;
