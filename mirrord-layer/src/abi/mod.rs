@@ -1,5 +1,6 @@
 //! C memory in, Rust values out; with `engine/`, the only home of raw pointers.
 
+pub(crate) mod actions;
 pub(crate) mod addrinfo;
 pub(crate) mod environment;
 pub(crate) mod hostent;

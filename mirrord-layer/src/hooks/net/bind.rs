@@ -31,24 +31,24 @@ pub(crate) unsafe fn bind(
     }
     let socket = Socket(fd);
     let taken = match socket.transport()? {
-        Protocol::Udp => bind_datagrams(process, socket, requested),
+        Protocol::Udp => Some(bind_datagrams(process, socket, requested)),
         _ => bind_stream(process, socket, requested),
     };
     taken.map(answer::status)
 }
 
 /// A client's port may as well be there, a server's is the developer's to reach.
-fn bind_datagrams(process: &Process, socket: Socket, requested: SocketAddr) -> Option<Outcome<()>> {
+fn bind_datagrams(process: &Process, socket: Socket, requested: SocketAddr) -> Outcome<()> {
     if !lives_there(process, socket) {
-        return Some(bind_here(socket, requested));
+        return bind_here(socket, requested);
     }
     if requested.port() == 0 {
         match socket.bind(requested) {
             Err(Errno(libc::EADDRNOTAVAIL)) => {}
-            outcome => return Some(outcome),
+            outcome => return outcome,
         }
     }
-    Some(swap::to_side(socket, Protocol::Udp, Side::Here).and_then(|()| bind_here(socket, requested)))
+    swap::to_side(socket, Protocol::Udp, Side::Here).and_then(|()| bind_here(socket, requested))
 }
 
 /// A port that was chosen for the guest is a server's, too, if it was asked for on loopback.

@@ -1,11 +1,20 @@
 //! `posix_spawn(3)`.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::{
+    ffi::{c_char, c_int, c_void},
+    os::fd::{FromRawFd, OwnedFd},
+};
 
-use libc::pid_t;
+use libc::{mode_t, pid_t};
 
 use super::{complete, inspect, own, set_own};
-use crate::{abi::environment::Environment, engine::table::process::original, process::Process};
+use crate::{
+    abi::{actions::Actions, environment::Environment},
+    answer::{self, Outcome},
+    engine::table::{self, process::original},
+    hooks::fs::way::leads_there,
+    process::Process,
+};
 
 type List = *const *const c_char;
 
@@ -18,13 +27,12 @@ pub(crate) unsafe fn posix_spawn(
     arguments: List,
     variables: List,
 ) -> Option<c_int> {
-    // SAFETY: the guest's path.
-    let obstacle = unsafe { inspect::note(process, path) };
-    let mut room = Environment::new();
-    // SAFETY: the guest's environment.
-    let completed = unsafe { complete(process, &mut room, variables, obstacle) }?;
-    // SAFETY: the guest's own arguments, and an environment that lives as long as the call.
-    Some(unsafe { original::posix_spawn()(child, path, actions, attributes, arguments, completed) })
+    let call = |actions, variables| {
+        // SAFETY: the guest's own arguments, or what stands for them and lives as long as the call.
+        unsafe { original::posix_spawn()(child, path, actions, attributes, arguments, variables) }
+    };
+    // SAFETY: the guest's own arguments.
+    unsafe { spawn(process, path, actions, variables, call) }
 }
 
 pub(crate) unsafe fn posix_spawnp(
@@ -36,13 +44,59 @@ pub(crate) unsafe fn posix_spawnp(
     arguments: List,
     variables: List,
 ) -> Option<c_int> {
+    let call = |actions, variables| {
+        // SAFETY: the guest's own arguments, or what stands for them and lives as long as the call.
+        unsafe { original::posix_spawnp()(child, file, actions, attributes, arguments, variables) }
+    };
+    // SAFETY: the guest's own arguments.
+    unsafe { spawn(process, file, actions, variables, call) }
+}
+
+/// Completes what a new program is to get, and opens what lies there before the child would open it here.
+unsafe fn spawn(
+    process: &Process,
+    path: *const c_char,
+    actions: *const c_void,
+    variables: List,
+    call: impl FnOnce(*const c_void, List) -> c_int,
+) -> Option<c_int> {
     // SAFETY: the guest's path, if it is one.
-    let obstacle = unsafe { inspect::note(process, file) };
-    let mut room = Environment::new();
+    let obstacle = unsafe { inspect::note(process, path) };
+    let (mut environment, mut list) = (Environment::new(), Actions::new());
     // SAFETY: the guest's environment.
-    let completed = unsafe { complete(process, &mut room, variables, obstacle) }?;
-    // SAFETY: as in `posix_spawn`.
-    Some(unsafe { original::posix_spawnp()(child, file, actions, attributes, arguments, completed) })
+    let completed = unsafe { complete(process, &mut environment, variables, obstacle) };
+    // SAFETY: the paths are those of the guest's list.
+    let open = |path, flags, mode| unsafe { open_there(process, path, flags, mode) };
+    // SAFETY: the guest's list.
+    let opened = unsafe { list.fill(actions, open) };
+    match (opened, completed) {
+        (None, None) => None,
+        (Some(Err(errno)), _) => Some(errno.0),
+        (Some(Ok(actions)), completed) => Some(call(actions, completed.unwrap_or(variables))),
+        (None, Some(completed)) => Some(call(actions, completed)),
+    }
+}
+
+/// A file of the target's, on a number that no other action of the child means.
+unsafe fn open_there(
+    process: &Process,
+    path: *const c_char,
+    flags: c_int,
+    mode: mode_t,
+) -> Option<Outcome<OwnedFd>> {
+    const HIGH: c_int = 512;
+    // SAFETY: the guest's path.
+    if !unsafe { leads_there(process, path) } {
+        return None;
+    }
+    // SAFETY: the guest's path.
+    let fd = unsafe { table::fs::open(path, flags | libc::O_CLOEXEC, mode) };
+    if fd < 0 {
+        return Some(Err(answer::errno()));
+    }
+    // SAFETY: the descriptor is fresh, and nobody else's.
+    let opened = unsafe { OwnedFd::from_raw_fd(fd) };
+    Some(Ok(rustix::io::fcntl_dupfd_cloexec(&opened, HIGH).unwrap_or(opened)))
 }
 
 /// `system(3)`, in the guest's own environment.
