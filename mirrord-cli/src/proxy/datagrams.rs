@@ -55,6 +55,8 @@ const N_WAITING: usize = 64;
 pub(crate) struct Datagrams {
     agent: Agent,
     relays: Relays,
+    /// The target's addresses, loopback left out.
+    addresses: Arc<[IpAddr]>,
     sockets: Arc<AsyncMutex<HashMap<SocketInode, Arc<GuestSocket>>>>,
 }
 
@@ -64,6 +66,8 @@ struct GuestSocket {
     local: SocketAddr,
     /// Where the guest's socket stands here, as far as is known.
     from: Mutex<SocketAddr>,
+    /// The destination that was asked for last: that of a connected socket.
+    last: Mutex<SocketAddr>,
     routes: Mutex<HashMap<SocketAddr, Route>>,
     outbox: mpsc::Sender<Datagram>,
     /// The guest's own socket, a moment after it was connected.
@@ -89,8 +93,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Datagrams {
     /// No datagrams yet.
-    pub(crate) fn new(agent: Agent, relays: Relays) -> Self {
-        Self { agent, relays, sockets: Arc::default() }
+    pub(crate) fn new(agent: Agent, relays: Relays, addresses: &[IpAddr]) -> Self {
+        Self { agent, relays, addresses: addresses.into(), sockets: Arc::default() }
     }
 
     /// Where datagrams of a socket to a destination are to be sent.
@@ -124,9 +128,21 @@ impl Datagrams {
         }
     }
 
-    /// The address of a socket's counterpart.
-    pub(crate) async fn local(&self, inode: SocketInode) -> Option<SocketAddr> {
-        self.sockets.lock().await.get(&inode).map(|socket| socket.local)
+    /// The addresses that a connected socket must seem to have.
+    pub(crate) async fn addresses(&self, inode: SocketInode) -> Option<SocketAnswer> {
+        let socket = self.sockets.lock().await.get(&inode).cloned()?;
+        let peer = *lock(&socket.last);
+        let mut local = socket.local;
+        if local.ip().is_unspecified() {
+            // The counterpart is not connected; the kernel there would choose the address by the destination.
+            let ours = self.addresses.iter().find(|ip| ip.is_ipv4() == peer.is_ipv4());
+            match ours {
+                _ if peer.ip().is_loopback() => local.set_ip(peer.ip()),
+                Some(ip) => local.set_ip(*ip),
+                None => {}
+            }
+        }
+        Some(SocketAnswer::Addresses { local, peer })
     }
 
     async fn find_or_make(
@@ -171,6 +187,7 @@ impl Datagrams {
         let socket = Arc::new(GuestSocket {
             local: connected.local.unwrap_or(bind),
             from: Mutex::new(from),
+            last: Mutex::new(to),
             routes: Mutex::default(),
             outbox,
             connected: Mutex::default(),

@@ -216,7 +216,7 @@ async fn prepare(
         DataPath::Passed => None,
         DataPath::Proxied => Some(Proxied {
             outgoing: Outgoing::start(agent.clone(), relays.clone())?,
-            datagrams: Datagrams::new(agent.clone(), relays),
+            datagrams: Datagrams::new(agent.clone(), relays, &target.addresses),
         }),
     };
     let mapping = Mapping::compile(&order.mapping)

@@ -162,11 +162,7 @@ impl Session {
         if let Some(answer) = proxied.outgoing.addresses(inode) {
             return answer;
         }
-        match proxied.datagrams.local(inode).await {
-            // Which of its destinations is its peer, if any, only the guest's kernel knows.
-            Some(local) => SocketAnswer::Addresses { local, peer: local },
-            None => SocketAnswer::Unknown,
-        }
+        proxied.datagrams.addresses(inode).await.unwrap_or(SocketAnswer::Unknown)
     }
 
     async fn made(&self, call: AgentCall) -> Result<(SocketAnswer, Option<OwnedFd>), Fault> {
