@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     net::{Ipv4Addr, SocketAddr},
     os::fd::OwnedFd,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -54,6 +57,8 @@ pub(crate) struct Incoming {
     rules: IncomingRules,
     pass: bool,
     doorbell: Ipv4Addr,
+    /// Whether anything could ever arrive.
+    subscribed_ever: AtomicBool,
     /// Held while the agent is asked, so that what it hears is in the order of what happened.
     settling: AsyncMutex<()>,
     listeners: Mutex<Listeners>,
@@ -99,6 +104,7 @@ impl Incoming {
             rules,
             pass,
             doorbell,
+            subscribed_ever: AtomicBool::default(),
             settling: AsyncMutex::default(),
             listeners: Mutex::default(),
             ringing: Mutex::default(),
@@ -179,6 +185,16 @@ impl Incoming {
         self.settle().await;
     }
 
+    /// The guest is gone, and every listener with it: gives their ports back. Whether there were any, ever.
+    pub(crate) async fn retire(&self) -> bool {
+        let listeners: Vec<_> = lock(&self.listeners).iter().map(|listener| listener.inode).collect();
+        for inode in listeners {
+            lock(&self.listeners).handle_gone(inode);
+        }
+        self.settle().await;
+        self.subscribed_ever.load(Ordering::Relaxed)
+    }
+
     /// Does what the listeners want done.
     async fn settle(&self) {
         let _settling = self.settling.lock().await;
@@ -206,6 +222,7 @@ impl Incoming {
             Ok(_) => tracing::info!(port = port.0, ?wish, "subscribed a port"),
             Err(fault) => tracing::warn!(port = port.0, ?wish, %fault, "cannot subscribe a port"),
         }
+        self.subscribed_ever.fetch_or(outcome.is_ok(), Ordering::Relaxed);
         lock(&self.listeners).finish_subscribe(port, outcome.is_ok());
     }
 

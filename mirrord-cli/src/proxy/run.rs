@@ -21,7 +21,7 @@ use mirrord_protocol::{
     frame::{FrameReader, encode_frame},
     wire,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     agent::{Agent, Event},
@@ -49,6 +49,12 @@ const AGENT_TIME: Duration = Duration::from_secs(30);
 
 /// How often listeners are looked for.
 const CHECK_TIME: Duration = Duration::from_millis(500);
+
+/// How long the agent may say nothing before it is believed to have said all.
+const QUIET_TIME: Duration = Duration::from_millis(50);
+
+/// How long giving connections back may take.
+const RETIRE_TIME: Duration = Duration::from_secs(2);
 
 /// The life of a proxy: takes its order from standard input, detaches, serves until the session ends.
 pub(crate) fn run() -> ExitCode {
@@ -135,7 +141,7 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
         _ = gone.readable() => Err((Fault::with_words(libc::ECANCELED, "the command has ended"), None)),
     };
     drop(gone);
-    let Begun { ready, layers, listener, agent, events } = match begun {
+    let Begun { ready, layers, listener, agent, mut events } = match begun {
         Ok(begun) => begun,
         Err((fault, farewell)) => return Err(agent_failure(&order, &fault, farewell, process).await),
     };
@@ -143,12 +149,15 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
     drop(report(command, &Report::Ready(ready)));
     drop(command.shutdown(std::net::Shutdown::Both));
     let serving = tokio::spawn(layers.clone().serve(listener));
+    let incoming = &layers.session.incoming;
+    let mut deliveries = JoinSet::new();
     let end = tokio::select! {
         end = layers.watch.end() => end,
-        end = drive(&layers.session.incoming, events) => end,
+        end = drive(incoming, &mut events, &mut deliveries) => end,
     };
     tracing::info!(?end, "session ends");
     serving.abort();
+    retire(incoming, &mut events, &mut deliveries).await;
     agent.part();
     process.leave().await;
     Ok(())
@@ -270,24 +279,56 @@ fn session_number(session_id: &str) -> u16 {
 /// Takes in what the agent says unasked. Never ends: a session outlives its agent, and says so to every question.
 async fn drive(
     incoming: &Arc<Incoming>,
-    mut events: mpsc::UnboundedReceiver<Event>,
+    events: &mut mpsc::UnboundedReceiver<Event>,
+    deliveries: &mut JoinSet<()>,
 ) -> mirrord_core::proxy::lifetime::End {
     let mut check = tokio::time::interval(CHECK_TIME);
     check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut connected = true;
     loop {
         tokio::select! {
-            event = events.recv(), if connected => match event {
-                Some(Event::Arrival(arrival, connection)) => {
-                    tokio::spawn(incoming.clone().deliver(arrival, connection));
-                }
-                Some(Event::Gone(farewell)) => {
-                    tracing::error!(?farewell, "the agent is gone; nothing can be asked there any more");
-                }
-                None => connected = false,
-            },
+            event = events.recv(), if connected => connected = take_in(event, incoming, deliveries),
+            Some(_) = deliveries.join_next() => {}
             _ = check.tick() => incoming.check().await,
         }
+    }
+}
+
+/// Whether more may come.
+fn take_in(event: Option<Event>, incoming: &Arc<Incoming>, deliveries: &mut JoinSet<()>) -> bool {
+    match event {
+        Some(Event::Arrival(arrival, connection)) => {
+            deliveries.spawn(incoming.clone().deliver(arrival, connection));
+        }
+        Some(Event::Gone(farewell)) => {
+            tracing::error!(?farewell, "the agent is gone; nothing can be asked there any more");
+        }
+        None => return false,
+    }
+    true
+}
+
+/// Gives back what the guest has not taken: its ports, and the connections that were under way to it.
+async fn retire(
+    incoming: &Arc<Incoming>,
+    events: &mut mpsc::UnboundedReceiver<Event>,
+    deliveries: &mut JoinSet<()>,
+) {
+    let given_back = async {
+        if !incoming.retire().await {
+            return;
+        }
+        // What the agent had sent before it heard of this may still be on its way.
+        loop {
+            tokio::select! {
+                event = events.recv() => if !take_in(event, incoming, deliveries) { return },
+                Some(_) = deliveries.join_next() => {}
+                () = tokio::time::sleep(QUIET_TIME), if deliveries.is_empty() => return,
+            }
+        }
+    };
+    if tokio::time::timeout(RETIRE_TIME, given_back).await.is_err() {
+        tracing::warn!("not every connection could be given back");
     }
 }
 
