@@ -54,7 +54,7 @@ def sendfile():
     return n, os.read(r, 200)
 show('sendfile', sendfile)
 def locks():
-    f = open(D + '/orders.txt'); fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB); g = open(D + '/orders.txt')
+    f = open(D + '/big'); fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB); g = open(D + '/big')
     try: fcntl.flock(g, fcntl.LOCK_EX | fcntl.LOCK_NB); return 'locked twice'
     except OSError as e: return errno.errorcode[e.errno]
 show('flock', locks)

@@ -10,6 +10,7 @@
 //! | 7002 | resets after the first byte | answers from another port |
 //! | 7003 | says `half`, waits for the client's end, says `whole` | |
 //! | 7004 | closes at once | |
+//! | 7006 | takes everything, unread; after the client's end says `COUNT` | |
 //! | 7005 | its backlog is full: a connect hangs | |
 //! | 6379 | Redis | |
 
@@ -47,6 +48,16 @@ pub fn start() -> io::Result<()> {
         stream.write_all(format!("whole after {n_bytes}\n").as_bytes())
     })?;
     serve(7004, |stream, _| stream.shutdown(Shutdown::Both))?;
+    serve(7006, |mut stream, _| {
+        let mut bytes = vec![0; 1 << 18];
+        let mut n_bytes = 0;
+        loop {
+            match stream.read(&mut bytes)? {
+                0 => return stream.write_all(n_bytes.to_string().as_bytes()),
+                length => n_bytes += length,
+            }
+        }
+    })?;
     fill_backlog(7005)?;
     serve_datagrams(7, |socket, bytes, peer| socket.send_to(bytes, peer).map(drop))?;
     serve_datagrams(7001, |socket, _, peer| {
