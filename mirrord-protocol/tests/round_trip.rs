@@ -14,7 +14,7 @@ use serde_bytes::ByteBuf;
 proptest! {
     #[test]
     fn bytes_of_a_file_come_back(bytes: Vec<u8>, path: Vec<u8>, offset: u64) {
-        let call = fs::FsCall::WriteAt { file: Default::default(), offset, bytes: ByteBuf::from(bytes) };
+        let call = fs::FsCall::WriteAt { file: mirrord_protocol::id::RemoteFd::default(), offset, bytes: ByteBuf::from(bytes) };
         prop_assert_eq!(wire::decode::<fs::FsCall>(&wire::encode(&call).unwrap()).unwrap(), call);
         let call = ToProxy::Open { path: GuestPath(path), flags: 0, mode: 0 };
         prop_assert_eq!(wire::decode::<ToProxy>(&wire::encode(&call).unwrap()).unwrap(), call);
