@@ -114,7 +114,8 @@ impl Tally {
     }
 
     fn read(&mut self, line: &str) {
-        if let Some(counts) = line.strip_prefix("test result: ") {
+        if let Some(counts) = line.strip_prefix("test result: ").filter(|it| it.contains("; 0 filtered out"))
+        {
             let count = |word: &str| -> usize {
                 let before = counts.split(word).next().unwrap_or_default();
                 before.rsplit(['.', ';', ' ']).find_map(|it| it.trim().parse().ok()).unwrap_or(0)
