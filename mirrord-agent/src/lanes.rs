@@ -1,12 +1,13 @@
 //! Descriptor 3: the socket through which the proxy hands over lanes.
 //!
 //! It is a unix socket that keeps packets apart (`SOCK_SEQPACKET`). Each packet is one byte and carries one connected
-//! unix stream socket: a new lane. Its end is the proxy's end.
+//! unix stream socket: a new lane. A packet that carries none is the proxy's farewell. Its end is the proxy's end.
 
 use std::{
     io::{self, IoSliceMut},
     mem::MaybeUninit,
     os::fd::{AsFd, FromRawFd as _, OwnedFd},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use rustix::{
@@ -26,6 +27,7 @@ pub(crate) struct Lanes {
 #[derive(Debug)]
 pub(crate) struct Arriving {
     socket: AsyncFd<OwnedFd>,
+    parted: AtomicBool,
 }
 
 impl Lanes {
@@ -59,7 +61,7 @@ impl Lanes {
     pub(crate) fn arriving(self) -> io::Result<Arriving> {
         // SAFETY: The descriptor is owned, and stays what it is until it is dropped.
         let socket = unsafe { AsyncFd::register(self.socket) }?;
-        Ok(Arriving { socket })
+        Ok(Arriving { socket, parted: AtomicBool::default() })
     }
 }
 
@@ -75,10 +77,17 @@ impl Arriving {
                     Ok(lane) => return Ok(Some(lane)),
                     Err(error) => tracing::warn!(%error, "what came as a lane is none"),
                 },
-                Packet::Empty => tracing::warn!("a packet carries no lane"),
+                Packet::Farewell => self.parted.store(true, Relaxed),
                 Packet::End => return Ok(None),
             }
         }
+    }
+}
+
+impl Arriving {
+    /// Whether the proxy has said that it goes, and was not just gone.
+    pub(crate) fn has_parted(&self) -> bool {
+        self.parted.load(Relaxed)
     }
 }
 
@@ -94,8 +103,8 @@ fn lane(descriptor: OwnedFd) -> io::Result<UnixStream> {
 /// What comes by the socket.
 enum Packet {
     Lane(OwnedFd),
-    /// A packet that carries nothing.
-    Empty,
+    /// A packet that carries nothing: the proxy has delivered all, and goes.
+    Farewell,
     End,
 }
 
@@ -113,7 +122,7 @@ fn receive(socket: &OwnedFd) -> io::Result<Packet> {
     Ok(match descriptor {
         Some(descriptor) => Packet::Lane(descriptor),
         None if received.bytes == 0 => Packet::End,
-        None => Packet::Empty,
+        None => Packet::Farewell,
     })
 }
 

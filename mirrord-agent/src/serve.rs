@@ -21,7 +21,7 @@ use tokio::{
     net::UnixStream,
     runtime::Handle,
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
 };
 
 use crate::{
@@ -39,6 +39,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the sessions may take to hear a farewell.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long bytes may not move before they are given up.
+const STALL: Duration = Duration::from_secs(60);
+
 /// What all sessions share.
 #[derive(Debug)]
 pub(crate) struct Agent {
@@ -49,6 +52,19 @@ pub(crate) struct Agent {
     /// The threads that touch files.
     pub(crate) hands: Handle,
     sessions: Mutex<Sessions>,
+    /// How many lanes of bytes or datagrams are carried.
+    n_carried: watch::Sender<usize>,
+    /// How the proxy has gone, once it has.
+    gone: watch::Sender<Option<Gone>>,
+}
+
+/// How a proxy goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    /// It has delivered all that its guest wrote, and said so.
+    InOrder,
+    /// It was killed.
+    Suddenly,
 }
 
 #[derive(Debug, Default)]
@@ -71,8 +87,14 @@ pub(crate) async fn serve(lanes: Lanes, target: Target, hands: Handle) -> io::Re
         })
         .transpose()?;
     let (events_tx, events_rx) = mpsc::unbounded_channel();
-    let agent =
-        Arc::new(Agent { target, incoming: Incoming::start(events_tx), hands, sessions: Mutex::default() });
+    let agent = Arc::new(Agent {
+        target,
+        incoming: Incoming::start(events_tx),
+        hands,
+        sessions: Mutex::default(),
+        n_carried: watch::Sender::default(),
+        gone: watch::Sender::default(),
+    });
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(deliver(agent.clone(), events_rx));
     loop {
@@ -95,7 +117,12 @@ pub(crate) async fn serve(lanes: Lanes, target: Target, hands: Handle) -> io::Re
             _ = interrupt.recv() => break,
         }
     }
+    let gone = if arriving.has_parted() { Gone::InOrder } else { Gone::Suddenly };
+    agent.gone.send_replace(Some(gone));
     agent.incoming.shutdown().await;
+    if gone == Gone::InOrder {
+        agent.drain().await;
+    }
     Ok(())
 }
 
@@ -173,10 +200,12 @@ async fn receive(agent: Arc<Agent>, lane: UnixStream) {
         let _ = answer(&lane, &Err::<(), _>(fault)).await;
         return;
     };
+    agent.n_carried.send_modify(|n_carried| *n_carried += 1);
     tokio::select! {
-        () = session.ended() => {}
+        () = agent.cut(&session) => {}
         () = outgoing::lane(&agent, session.client, &lane, reader, opened) => {}
     }
+    agent.n_carried.send_modify(|n_carried| *n_carried -= 1);
 }
 
 async fn open(reader: &mut LaneReader) -> Result<LaneOpen, LinkError> {
@@ -194,6 +223,30 @@ pub(crate) async fn answer<T: Serialize>(lane: &UnixStream, answer: &T) -> io::R
 }
 
 impl Agent {
+    /// Waits until a session's lanes are to be cut: never, if its proxy has parted in order. Then each has its own end.
+    async fn cut(&self, session: &Session) {
+        session.ended().await;
+        let mut gone = self.gone.subscribe();
+        let known = tokio::time::timeout(LAST_WORDS, gone.wait_for(Option::is_some)).await;
+        let in_order = known.is_ok_and(|known| known.is_ok_and(|gone| *gone == Some(Gone::InOrder)));
+        if in_order {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until what was written has been delivered, or nothing moves any more.
+    async fn drain(&self) {
+        let mut n_carried = self.n_carried.subscribe();
+        let mut progress = outgoing::stream::progress();
+        while tokio::time::timeout(STALL, n_carried.wait_for(|n_carried| *n_carried == 0)).await.is_err() {
+            let now = outgoing::stream::progress();
+            if now == progress {
+                return tracing::warn!("what was still to be delivered does not move");
+            }
+            progress = now;
+        }
+    }
+
     async fn welcome(self: &Arc<Self>, hello: &Hello, lane: &Arc<UnixStream>, reader: LaneReader) {
         let Some(version) = Version::OURS.settle(hello.version) else {
             let words = format!("the agent speaks version {}, the proxy {}", Version::OURS, hello.version);

@@ -52,11 +52,12 @@ impl Running {
     /// When it does not within half a minute, or has ended: with what it said instead.
     pub fn says(&mut self, what: &str) {
         eventually(&format!("`{what}` of {}", self.name), Duration::from_secs(30), || {
+            // Asked first: its last words come before its end.
+            let ended = self.child.try_wait().unwrap();
             let words = self.words();
             if words.contains(what) {
                 return Some(());
             }
-            let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "{} ended ({ended:?}) and never said `{what}`:\n{words}", self.name);
             None
         });

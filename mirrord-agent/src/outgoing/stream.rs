@@ -10,10 +10,10 @@
 
 use std::{
     io,
-    os::fd::AsFd,
+    os::fd::{AsFd, AsRawFd as _},
     sync::{
         OnceLock,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -30,6 +30,12 @@ use crate::incoming::{Heard, Hearing};
 /// What a stream is given to begin with: most say little. Whoever fills it gets the room of a whole chunk.
 const FIRST_BUFFER: usize = 4 << 10;
 
+/// How long bytes may not move before they are given up.
+const STALL: Duration = Duration::from_secs(60);
+
+/// How long a reset waits for the bytes that were sent before it.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+
 /// What a stream's socket can do.
 pub(crate) trait Stream: AsFd {
     /// Waits until there may be something to read.
@@ -40,10 +46,12 @@ pub(crate) trait Stream: AsFd {
     fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
     /// Writes without waiting.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// How many written bytes would be lost if the socket were closed while there is something to read.
+    fn n_at_risk(&self) -> libc::c_int;
 }
 
 macro_rules! stream {
-    ($socket:ty) => {
+    ($socket:ty, $n_at_risk:expr) => {
         impl Stream for $socket {
             async fn readable(&self) -> io::Result<()> {
                 <$socket>::readable(self).await
@@ -57,12 +65,31 @@ macro_rules! stream {
             fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
                 <$socket>::try_write(self, bytes)
             }
+            fn n_at_risk(&self) -> libc::c_int {
+                $n_at_risk(self)
+            }
         }
     };
 }
 
-stream!(TcpStream);
-stream!(UnixStream);
+stream!(TcpStream, n_unacknowledged);
+// What was written to a unix socket has arrived.
+stream!(UnixStream, |_: &UnixStream| 0);
+
+fn n_unacknowledged(stream: &TcpStream) -> libc::c_int {
+    let mut n_bytes = 0;
+    // SAFETY: The request writes one integer to the address that it is given.
+    let outcome = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut n_bytes) };
+    if outcome == 0 { n_bytes } else { 0 }
+}
+
+/// Counts what was written, so that a slow stream can be told from one that stands still.
+static N_WRITTEN: AtomicUsize = AtomicUsize::new(0);
+
+/// A number that changes while bytes move.
+pub(crate) fn progress() -> usize {
+    N_WRITTEN.load(Relaxed)
+}
 
 /// What one direction has to tell the other.
 #[derive(Debug, Default)]
@@ -81,6 +108,8 @@ struct Between {
 enum End {
     /// Both sides had said all.
     Whole,
+    /// The lane's side has said all, and does not listen any more.
+    Closed,
     /// The socket broke, and the lane knows.
     Broken,
     /// The lane broke, was reset, or spoke nonsense.
@@ -94,8 +123,33 @@ pub(crate) async fn carry<S: Stream>(lane: &UnixStream, rest: Bytes, socket: S) 
         end = inward(lane, rest, &socket, &between) => end,
         end = outward(&socket, lane, &between) => end,
     };
-    if end == End::Reset {
-        reset(&socket);
+    match end {
+        End::Closed => deliver(&socket, STALL).await,
+        End::Reset => {
+            deliver(&socket, LAST_BYTES).await;
+            reset(&socket);
+        }
+        End::Whole | End::Broken => {}
+    }
+}
+
+/// Waits until what was written has arrived: a close while there is something to read would take it back.
+async fn deliver<S: Stream>(socket: &S, patience: Duration) {
+    const SHORTEST: Duration = Duration::from_millis(1);
+    const LONGEST: Duration = Duration::from_millis(100);
+    let mut nothing = [0; 4096];
+    let mut n_left = socket.n_at_risk();
+    let (mut pause, mut stalled) = (SHORTEST, Duration::ZERO);
+    while n_left > 0 && stalled < patience {
+        while matches!(socket.try_read(&mut nothing), Ok(1..)) {}
+        tokio::time::sleep(pause).await;
+        let n_now = socket.n_at_risk();
+        stalled = if n_now == n_left { stalled + pause } else { Duration::ZERO };
+        if n_now != n_left {
+            N_WRITTEN.fetch_add(1, Relaxed);
+        }
+        n_left = n_now;
+        pause = (pause * 2).min(LONGEST);
     }
 }
 
@@ -127,13 +181,11 @@ async fn inward<S: Stream>(lane: &UnixStream, rest: Bytes, socket: &S, between: 
                 between.inward_finished.store(true, Relaxed);
                 between.news.notify_one();
             }
-            Ok(Some(Chunk::Broken(_))) => return End::Reset,
-            // A lane that ends after both ends were told is the proxy's way to say that it has seen them.
-            Ok(None) | Err(_) => {
-                let is_whole =
-                    between.inward_finished.load(Relaxed) && between.outward_finished.load(Relaxed);
-                return if is_whole { End::Whole } else { End::Reset };
+            // A lane that ends after its bytes did is a socket that is closed: all that it said is to arrive.
+            Ok(None) | Err(_) if between.inward_finished.load(Relaxed) => {
+                return if between.outward_finished.load(Relaxed) { End::Whole } else { End::Closed };
             }
+            Ok(None | Some(Chunk::Broken(_))) | Err(_) => return End::Reset,
         }
     }
 }
@@ -170,7 +222,7 @@ async fn outward<S: Stream>(socket: &S, lane: &UnixStream, between: &Between) ->
             Ok(n_read) => {
                 buffer[..HEADER].copy_from_slice(&Chunk::Data(n_read).encode());
                 if write_all(lane, &buffer[..HEADER + n_read]).await.is_err() {
-                    return End::Reset;
+                    return swallow(socket, &mut buffer).await;
                 }
                 if HEADER + n_read == buffer.len() {
                     buffer.resize(HEADER + MAX_CHUNK, 0);
@@ -179,10 +231,10 @@ async fn outward<S: Stream>(socket: &S, lane: &UnixStream, between: &Between) ->
             Err(error) => break Chunk::Broken(error.raw_os_error().unwrap_or(libc::EIO)),
         }
     };
-    drop(buffer);
     if write_all(lane, &end.encode()).await.is_err() {
-        return End::Reset;
+        return swallow(socket, &mut buffer).await;
     }
+    drop(buffer);
     if end != Chunk::Finished {
         return End::Broken;
     }
@@ -198,6 +250,12 @@ async fn outward<S: Stream>(socket: &S, lane: &UnixStream, between: &Between) ->
         }
         between.news.notified().await;
     }
+}
+
+/// Nobody listens at the lane any more, but what came by it may still be on its way: the other direction knows the end.
+async fn swallow<S: Stream>(socket: &S, buffer: &mut [u8]) -> End {
+    while !matches!(read(socket, buffer).await, Ok(0) | Err(_)) {}
+    std::future::pending().await
 }
 
 /// What was read from the lane and not yet carried on.
@@ -267,7 +325,10 @@ pub(crate) async fn read<S: Stream>(stream: &S, place: &mut [u8]) -> io::Result<
 pub(crate) async fn write_all<S: Stream>(stream: &S, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match stream.try_write(bytes) {
-            Ok(n_written) => bytes = &bytes[n_written..],
+            Ok(n_written) => {
+                N_WRITTEN.fetch_add(n_written, Relaxed);
+                bytes = &bytes[n_written..];
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

@@ -44,6 +44,9 @@ const CHECK_TIME: Duration = Duration::from_secs(20);
 /// For how long a destination that refused is refused here, too: so the guest's kernel tells it.
 const REFUSAL_TIME: Duration = Duration::from_secs(2);
 
+/// How long the last datagrams may take from here to the agent.
+const LAST_TIME: Duration = Duration::from_secs(1);
+
 /// For how long a guest's connected socket is kept, to tell it a refusal that nobody asks for.
 const KEEP_TIME: Duration = Duration::from_secs(3);
 
@@ -143,6 +146,18 @@ impl Datagrams {
             }
         }
         Some(SocketAnswer::Addresses { local, peer })
+    }
+
+    /// Waits until what guests have sent is on its way.
+    pub(crate) async fn finish(&self) {
+        let since = Instant::now();
+        while since.elapsed() < LAST_TIME {
+            let sockets: Vec<_> = self.sockets.lock().await.values().cloned().collect();
+            if sockets.iter().all(|socket| socket.is_idle()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     async fn find_or_make(
@@ -251,6 +266,14 @@ impl GuestSocket {
                 return;
             }
         }
+    }
+
+    /// Whether nothing waits to be sent there.
+    fn is_idle(&self) -> bool {
+        let is_read =
+            |route: &Route| rustix::io::ioctl_fionread(&route.socket).is_ok_and(|n_left| n_left == 0);
+        self.outbox.is_closed()
+            || (self.outbox.capacity() == N_WAITING && lock(&self.routes).values().all(is_read))
     }
 
     /// Whether a datagram comes from the guest's socket, whose port may be learned by its first one.

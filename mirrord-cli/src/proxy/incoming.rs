@@ -302,6 +302,7 @@ impl Incoming {
     fn relay(&self, stream: TcpStream, arrival: Arrival) {
         let (agent, relays) = (self.agent.clone(), self.relays.clone());
         let Ok(stream) = stream.into_std() else { return };
+        let debt = relays.owe();
         self.relays.spawn(async move {
             let Ok(stream) = TcpStream::from_std(stream) else { return };
             let opened = match agent.open_lane(|key| LaneOpen::Arrival(key, arrival.id)) {
@@ -311,7 +312,7 @@ impl Incoming {
             match opened {
                 Ok((lane, reader)) => {
                     let ways = if arrival.wish == Wish::Mirror { Ways::Inward } else { Ways::Both };
-                    relays.tcp(stream, lane, &reader.into_rest(), ways).await;
+                    relays.tcp(stream, lane, &reader.into_rest(), ways, debt).await;
                 }
                 Err(fault) => {
                     tracing::warn!(?arrival, %fault, "an accepted connection is gone");

@@ -46,8 +46,9 @@ impl Lanes {
         Ok(ours)
     }
 
-    /// No more lanes: the agent sees the end.
+    /// No more lanes: the agent is told that we go in order, and sees the end.
     pub(crate) fn close(&self) {
+        let _ = rights::send(&self.0, &[IoSlice::new(&[0])], None);
         let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
     }
 }

@@ -28,7 +28,7 @@ use tokio::{
 use super::{
     agent::Agent,
     lane, plug,
-    relay::{self, Relays, Ways},
+    relay::{self, Debt, Relays, Ways},
 };
 
 /// How long a connection may wait for its question, and a question for its connection.
@@ -183,8 +183,9 @@ impl Outgoing {
         };
         match far_side {
             Ok((connected, lane, reader)) => {
+                let debt = self.relays.owe();
                 outcome_tx.send_replace(Some(Ok(connected)));
-                self.flow(connect, stream, lane, reader).await;
+                self.flow(connect, stream, lane, reader, debt).await;
             }
             Err(fault) => {
                 tracing::debug!(to = %connect.to, %fault, "cannot connect there");
@@ -194,12 +195,19 @@ impl Outgoing {
         }
     }
 
-    async fn flow(&self, connect: Connect, mut stream: TcpStream, lane: UnixStream, reader: FrameReader) {
+    async fn flow(
+        &self,
+        connect: Connect,
+        mut stream: TcpStream,
+        lane: UnixStream,
+        reader: FrameReader,
+        debt: Debt,
+    ) {
         let Connect { n_plugged, guest, send_buffer, .. } = connect;
         let pulled = plug::pull(&mut stream, n_plugged, guest.as_ref(), send_buffer).await;
         drop(guest);
         match pulled.and_then(|()| stream.set_nodelay(true)) {
-            Ok(()) => self.relays.tcp(stream, lane, &reader.into_rest(), Ways::Both).await,
+            Ok(()) => self.relays.tcp(stream, lane, &reader.into_rest(), Ways::Both, debt).await,
             Err(error) => tracing::debug!(%error, "a guest gave its connection up"),
         }
     }
@@ -249,8 +257,9 @@ impl Outgoing {
                 theirs.set_nonblocking(false)?;
                 Ok(OwnedFd::from(theirs))
             });
+            let debt = outgoing.relays.owe();
             if given_tx.send(theirs.map_err(Fault::from)).is_ok() {
-                outgoing.relays.unix(ours, lane, &reader.into_rest()).await;
+                outgoing.relays.unix(ours, lane, &reader.into_rest(), debt).await;
             }
         });
         given_rx.await.unwrap_or(Err(Fault::os(libc::ECONNABORTED)))

@@ -6,7 +6,10 @@
 use std::{
     io,
     os::fd::AsFd,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -16,6 +19,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixStream, tcp, unix},
     runtime::Handle,
+    sync::{Notify, watch},
 };
 
 /// How many unused buffers are kept.
@@ -24,11 +28,34 @@ const SPARE_BUFFERS: usize = 16;
 /// How long a reset waits for the bytes before it to reach their reader.
 const LAST_BYTES: Duration = Duration::from_secs(2);
 
+/// How long bytes may not move before they are given up.
+const STALL: Duration = Duration::from_secs(60);
+
 /// The thread on which relays run. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Relays {
     handle: Handle,
     buffers: Arc<Buffers>,
+    debts: Arc<Debts>,
+    stop: Arc<Notify>,
+}
+
+/// What guests have written, or may have, and the agent does not have yet.
+#[derive(Debug, Default)]
+struct Debts {
+    n_streams: watch::Sender<usize>,
+    /// Changes while bytes move.
+    progress: AtomicUsize,
+}
+
+/// A stream of which not everything that its guest wrote has been handed over.
+#[derive(Debug)]
+pub(crate) struct Debt(Arc<Debts>);
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        self.0.n_streams.send_modify(|n_streams| *n_streams -= 1);
+    }
 }
 
 /// Which ways the bytes of a stream go.
@@ -53,10 +80,31 @@ impl Relays {
     pub(crate) fn start() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
-        thread::Builder::new()
-            .name("relays".into())
-            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
-        Ok(Self { handle, buffers: Arc::default() })
+        let stop = Arc::<Notify>::default();
+        let stopped = stop.clone();
+        thread::Builder::new().name("relays".into()).spawn(move || runtime.block_on(stopped.notified()))?;
+        Ok(Self { handle, buffers: Arc::default(), debts: Arc::default(), stop })
+    }
+
+    /// From now on the session does not end before what a guest writes to a stream has been handed over.
+    pub(crate) fn owe(&self) -> Debt {
+        self.debts.n_streams.send_modify(|n_streams| *n_streams += 1);
+        Debt(self.debts.clone())
+    }
+
+    /// Waits until everything has been handed over, or nothing moves any more; then closes what is left.
+    pub(crate) async fn finish(&self) {
+        let mut n_streams = self.debts.n_streams.subscribe();
+        let mut progress = self.debts.progress.load(Relaxed);
+        while tokio::time::timeout(STALL, n_streams.wait_for(|n_streams| *n_streams == 0)).await.is_err() {
+            let now = self.debts.progress.load(Relaxed);
+            if now == progress {
+                tracing::warn!("what guests have written does not move any more");
+                break;
+            }
+            progress = now;
+        }
+        self.stop.notify_one();
     }
 
     /// Runs something on that thread.
@@ -65,7 +113,14 @@ impl Relays {
     }
 
     /// Relays until both sides have finished or one is broken. `first` are bytes of the lane that were read already.
-    pub(crate) async fn tcp(&self, mut here: TcpStream, mut lane: UnixStream, first: &[u8], ways: Ways) {
+    pub(crate) async fn tcp(
+        &self,
+        mut here: TcpStream,
+        mut lane: UnixStream,
+        first: &[u8],
+        ways: Ways,
+        debt: Debt,
+    ) {
         let (mut here_read, mut here_write) = here.split();
         let (lane_read, mut lane_write) = lane.split();
         let inward = async {
@@ -76,17 +131,20 @@ impl Relays {
         };
         let outward = async {
             match ways {
-                Ways::Both => self.outward(&mut here_read, &mut lane_write).await,
-                Ways::Inward => self.swallow(&mut here_read).await,
+                Ways::Both => self.outward(&mut here_read, &mut lane_write, debt).await,
+                Ways::Inward => {
+                    drop(debt);
+                    self.swallow(&mut here_read).await
+                }
             }
         };
-        if let Err(Broken::There) = tokio::try_join!(inward, outward).map(drop) {
+        if let Err(Broken::There) = both(inward, outward).await {
             reset(here).await;
         }
     }
 
     /// The same for a unix socket, which knows no reset: it is closed.
-    pub(crate) async fn unix(&self, mut here: UnixStream, mut lane: UnixStream, first: &[u8]) {
+    pub(crate) async fn unix(&self, mut here: UnixStream, mut lane: UnixStream, first: &[u8], debt: Debt) {
         let (mut here_read, mut here_write) = here.split();
         let (lane_read, mut lane_write) = lane.split();
         let inward = async {
@@ -94,14 +152,15 @@ impl Relays {
             drop(here_write.shutdown().await);
             Ok(())
         };
-        let outward = self.outward(&mut here_read, &mut lane_write);
-        drop(tokio::try_join!(inward, outward));
+        let outward = self.outward(&mut here_read, &mut lane_write, debt);
+        drop(both(inward, outward).await);
     }
 
     async fn outward(
         &self,
         here: &mut (impl TryRead + AsyncReadExt + Unpin),
         lane: &mut unix::WriteHalf<'_>,
+        debt: Debt,
     ) -> Result<(), Broken> {
         loop {
             here.wait().await.map_err(|_| Broken::Here)?;
@@ -116,6 +175,7 @@ impl Relays {
                 buffer[..HEADER].copy_from_slice(&chunk.encode());
                 let length = HEADER + if let Chunk::Data(n_read) = chunk { n_read } else { 0 };
                 lane.write_all(&buffer[..length]).await.map_err(|_| Broken::There)?;
+                debt.0.progress.fetch_add(1, Relaxed);
                 match chunk {
                     // Less than there was room for: most likely there is no more, and asking costs a call.
                     Chunk::Data(n_read) if n_read < MAX_CHUNK => break,
@@ -178,6 +238,21 @@ impl Relays {
             }
         }
     }
+}
+
+/// Goes both ways until both have ended. That a guest takes nothing more does not mean that it has said all.
+async fn both(
+    inward: impl Future<Output = Result<(), Broken>>,
+    outward: impl Future<Output = Result<(), Broken>>,
+) -> Result<(), Broken> {
+    let inward = async {
+        match inward.await {
+            Err(Broken::Here) => Ok(Err(Broken::Here)),
+            Err(Broken::There) => Err(Broken::There),
+            Ok(()) => Ok(Ok(())),
+        }
+    };
+    tokio::try_join!(inward, outward).and_then(|(taken, ())| taken)
 }
 
 /// Where in the chunks of a lane we are.

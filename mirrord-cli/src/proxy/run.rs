@@ -141,7 +141,7 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
         _ = gone.readable() => Err((Fault::with_words(libc::ECANCELED, "the command has ended"), None)),
     };
     drop(gone);
-    let Begun { ready, layers, listener, agent, mut events } = match begun {
+    let Begun { ready, layers, relays, listener, agent, mut events } = match begun {
         Ok(begun) => begun,
         Err((fault, farewell)) => return Err(agent_failure(&order, &fault, farewell, process).await),
     };
@@ -158,8 +158,12 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
     tracing::info!(?end, "session ends");
     serving.abort();
     retire(incoming, &mut events, &mut deliveries).await;
+    if let Some(proxied) = &layers.session.proxied {
+        proxied.datagrams.finish().await;
+    }
+    relays.finish().await;
     agent.part();
-    process.leave().await;
+    process.part().await;
     Ok(())
 }
 
@@ -167,6 +171,7 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
 struct Begun {
     ready: Ready,
     layers: Arc<Layers>,
+    relays: Relays,
     listener: tokio_seqpacket::UnixSeqpacketListener,
     agent: Agent,
     events: mpsc::UnboundedReceiver<Event>,
@@ -182,8 +187,9 @@ async fn begin(
     let greeted = tokio::time::timeout(AGENT_TIME, Agent::greet(lanes, order.owner.clone())).await;
     let greeted = greeted.unwrap_or_else(|_| Err(Fault::os(libc::ETIMEDOUT)));
     let (agent, mut events) = greeted.map_err(|fault| (fault, None))?;
-    match prepare(order, &agent, mount, watch).await {
-        Ok((ready, layers, listener)) => Ok(Begun { ready, layers, listener, agent, events }),
+    let relays = Relays::start().map_err(|error| (Fault::from(error), None))?;
+    match prepare(order, &agent, &relays, mount, watch).await {
+        Ok((ready, layers, listener)) => Ok(Begun { ready, layers, relays, listener, agent, events }),
         Err(fault) => Err((fault, last_words(&mut events))),
     }
 }
@@ -192,6 +198,7 @@ async fn begin(
 async fn prepare(
     order: &Order,
     agent: &Agent,
+    relays: &Relays,
     mount: Option<Mount>,
     watch: Watch,
 ) -> Result<(Ready, Arc<Layers>, tokio_seqpacket::UnixSeqpacketListener), Fault> {
@@ -212,7 +219,6 @@ async fn prepare(
         debugger_ports: order.debugger_ports.clone(),
     };
     let settings = Arc::new(Settings::new(&Handoff { rules: order.rules.clone(), facts })?);
-    let relays = Relays::start()?;
     let incoming = Arc::new(Incoming::new(
         agent.clone(),
         relays.clone(),
@@ -225,7 +231,7 @@ async fn prepare(
         DataPath::Passed => None,
         DataPath::Proxied => Some(Proxied {
             outgoing: Outgoing::start(agent.clone(), relays.clone())?,
-            datagrams: Datagrams::new(agent.clone(), relays, &target.addresses),
+            datagrams: Datagrams::new(agent.clone(), relays.clone(), &target.addresses),
         }),
     };
     let mapping = Mapping::compile(&order.mapping)
