@@ -89,13 +89,9 @@ impl Outgoing {
             records: Records::new(N_REMEMBERED),
         };
         let outgoing = Self { agent, relays, address, shared: Arc::new(Mutex::new(shared)) };
-        let accepting = outgoing.clone();
-        outgoing.relays.spawn(async move {
-            match socket.listen(4096) {
-                Ok(listener) => accepting.accept(listener).await,
-                Err(error) => tracing::error!(%error, "cannot relay streams"),
-            }
-        });
+        // Before anybody knows the address.
+        let listener = outgoing.relays.within(|| socket.listen(4096))?;
+        outgoing.relays.spawn(outgoing.clone().accept(listener));
         Ok(outgoing)
     }
 

@@ -86,6 +86,12 @@ impl Relays {
         Ok(Self { handle, buffers: Arc::default(), debts: Arc::default(), stop })
     }
 
+    /// Makes something that belongs to that thread, from any other.
+    pub(crate) fn within<T>(&self, make: impl FnOnce() -> T) -> T {
+        let _entered = self.handle.enter();
+        make()
+    }
+
     /// From now on the session does not end before what a guest writes to a stream has been handed over.
     pub(crate) fn owe(&self) -> Debt {
         self.debts.n_streams.send_modify(|n_streams| *n_streams += 1);
