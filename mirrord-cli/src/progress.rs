@@ -48,6 +48,11 @@ pub(crate) struct Progress {
     is_over: bool,
 }
 
+/// Whether the user wants to hear nothing.
+pub(crate) fn is_off() -> bool {
+    std::env::var_os(MODE_VARIABLE).is_some_and(|mode| mode == "off")
+}
+
 impl Progress {
     /// Begins a task, told as the user wishes.
     pub(crate) fn begin(root: &'static str) -> Self {

@@ -1,6 +1,6 @@
 //! Servers as guests: they answer the pod's traffic, or hear it.
 
-use std::{fs, process::Command, sync::Mutex, time::Duration};
+use std::{fs, net::TcpListener, process::Command, sync::Mutex, time::Duration};
 
 use mirrord_tests::{
     eventually::eventually,
@@ -149,4 +149,30 @@ fn node_hears_mirrored_traffic() {
 #[test]
 fn guests_come_and_go_and_no_connection_fails() {
     tell(come_and_go, PYTHON);
+}
+
+#[test]
+fn the_developer_is_told_which_port_is_used_in_the_place_of_a_taken_one() {
+    let Some(python) = system("python3") else { return skip("a server needs python3") };
+    let pod = Pod::start().unwrap();
+    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let program = "import socket, sys\n\
+        for _ in range(2):\n    server = socket.create_server(('', int(sys.argv[1])))\n    server.close()\n\
+        print('listened', flush=True)";
+    for data_path in wanted_paths() {
+        for mode in ["dumb", "off"] {
+            let session = session(&pod, data_path, "steal");
+            let mut command = session.command(&python);
+            command.env("MIRRORD_PROGRESS_MODE", mode).args(["-c", program, &port]);
+            let mut server = Running::start(&mut command);
+            server.says("listened");
+            assert_eq!(server.end(), 0);
+            let words = server.words();
+            let warning = format!("warning: cannot listen on `0.0.0.0:{port}` here");
+            let told = words.lines().filter(|line| line.starts_with(&warning)).count();
+            assert_eq!(told > 0, mode == "dumb", "{data_path:?}: {words}");
+            assert_eq!(words.contains("the program listens on `0.0.0.0:"), mode == "dumb", "{words}");
+        }
+    }
 }

@@ -41,6 +41,7 @@ pub(crate) fn order(place: Place, data_path: DataPath, guest_pid: i32) -> Order 
         session_id: format!("{:x}{number:04x}", std::process::id()),
         owner: "a story".to_owned(),
         guest_pid,
+        screen: None,
         place,
         agent,
         rules: Rules {

@@ -1,12 +1,13 @@
 //! Drives the session: layers on one side, one agent on the other.
 //!
 //! In reading order: how it begins ([`start`], [`detach`], [`run`], [`spawn`]) and ends ([`watch`]); the far side
-//! ([`agent`], [`lane`], [`rights`]); the near side ([`layers`], [`settings`], [`session`]); and the answers:
+//! ([`agent`], [`lane`], [`rights`]); the near side ([`layers`], [`settings`], [`session`], [`complain`]); and the answers:
 //! [`files`] ([`memfd`], [`fuse`]), [`incoming`] ([`doorbell`], [`alive`]), [`outgoing`] ([`plug`]), [`datagrams`], [`names`], and the bytes
 //! of streams ([`relay`]).
 
 mod agent;
 mod alive;
+mod complain;
 mod datagrams;
 mod detach;
 mod doorbell;

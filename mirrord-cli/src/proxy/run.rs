@@ -25,6 +25,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     agent::{Agent, Event},
+    complain::Complaints,
     datagrams::Datagrams,
     detach::{self, Part},
     files::{self, Files, nonsense},
@@ -241,6 +242,7 @@ async fn prepare(
     let session = Session {
         rules: order.rules.clone(),
         agent: agent.clone(),
+        complaints: Complaints::new(order.guest_pid, order.screen),
         mapping,
         files,
         names: Names::default(),

@@ -24,6 +24,7 @@ use mirrord_protocol::{
 
 use super::{
     agent::Agent,
+    complain::Complaints,
     datagrams::Datagrams,
     files::{Files, nonsense},
     incoming::Incoming,
@@ -38,6 +39,7 @@ pub(crate) type Reply = (FromProxy, Option<OwnedFd>);
 pub(crate) struct Session {
     pub(crate) rules: Rules,
     pub(crate) agent: Agent,
+    pub(crate) complaints: Complaints,
     pub(crate) mapping: Mapping,
     pub(crate) files: Files,
     pub(crate) names: Names,
@@ -70,7 +72,10 @@ impl Session {
             ToProxy::Note(note) => {
                 match note {
                     Note::Trace(text) => tracing::debug!(target: "layer", "{text}"),
-                    Note::Warning(text) => tracing::warn!(target: "layer", "{text}"),
+                    Note::Warning(text) => {
+                        tracing::warn!(target: "layer", "{text}");
+                        self.complaints.tell(&text);
+                    }
                 }
                 Ok((FromProxy::Done, None))
             }

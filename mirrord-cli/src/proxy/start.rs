@@ -19,6 +19,8 @@ pub(crate) struct Order {
     pub(crate) owner: String,
     /// The process that becomes the guest.
     pub(crate) guest_pid: i32,
+    /// The command's standard error; none if it is not to be written to.
+    pub(crate) screen: Option<StandardError>,
     /// Where the agent steps in.
     pub(crate) place: Place,
     /// The agent's program.
@@ -47,6 +49,17 @@ pub(crate) struct Order {
     pub(crate) json_log: bool,
     /// `agent.log_level`.
     pub(crate) agent_log_level: String,
+}
+
+/// By what a standard error is known again (`stat(2)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StandardError {
+    /// `st_dev`.
+    pub(crate) device: u64,
+    /// `st_ino`.
+    pub(crate) inode: u64,
+    /// `st_rdev`.
+    pub(crate) special: u64,
 }
 
 /// Where an agent on this machine steps in.
