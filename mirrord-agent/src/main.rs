@@ -51,8 +51,12 @@ fn run(place: &Place) -> std::io::Result<()> {
     let target = namespace::enter(place).map(Target::new);
     hands::give_up_rights()?;
     let n_workers = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 4));
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(n_workers).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(n_workers)
+        // A small call beside a bulk transfer is seen after at most so many pieces of it.
+        .event_interval(4)
+        .enable_all()
+        .build()?;
     let served = match target {
         Ok(target) => {
             let hands = Hands::start(target.credentials())?;

@@ -27,7 +27,7 @@ use tokio::{
 
 use crate::incoming::{Heard, Hearing};
 
-/// What a stream is given to begin with: most say little. Whoever fills it gets the room of a whole chunk.
+/// What a stream is given to begin with: most say little. Whoever fills it gets more.
 const FIRST_BUFFER: usize = 4 << 10;
 
 /// How long bytes may not move before they are given up.
@@ -35,6 +35,9 @@ const STALL: Duration = Duration::from_secs(60);
 
 /// How long a reset waits for the bytes that were sent before it.
 const LAST_BYTES: Duration = Duration::from_secs(1);
+
+/// The room of two whole chunks: a lane is then read at their borders, and what goes on is not cut into crumbs.
+const INWARD_BUFFER: usize = 2 * (HEADER + MAX_CHUNK);
 
 /// What a stream's socket can do.
 pub(crate) trait Stream: AsFd {
@@ -170,6 +173,8 @@ async fn inward<S: Stream>(lane: &UnixStream, rest: Bytes, socket: &S, between: 
                 if forward(&mut unread, length, socket, between).await.is_err() {
                     return End::Reset;
                 }
+                // Others wait: a stream that never has to would keep the thread to itself.
+                tokio::task::yield_now().await;
             }
             Ok(Some(Chunk::Finished)) => {
                 let shut = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
@@ -226,6 +231,7 @@ async fn outward<S: Stream>(socket: &S, lane: &UnixStream, between: &Between) ->
                 }
                 if HEADER + n_read == buffer.len() {
                     buffer.resize(HEADER + MAX_CHUNK, 0);
+                    tokio::task::yield_now().await;
                 }
             }
             Err(error) => break Chunk::Broken(error.raw_os_error().unwrap_or(libc::EIO)),
@@ -291,7 +297,7 @@ impl Unread<'_> {
         if self.start == self.end {
             self.start = 0;
             if self.end == self.buffer.len() {
-                self.buffer.resize(MAX_CHUNK, 0);
+                self.buffer.resize(INWARD_BUFFER, 0);
             }
             self.end = if self.rest.is_empty() {
                 read(self.lane, &mut self.buffer).await?

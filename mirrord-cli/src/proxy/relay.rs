@@ -78,7 +78,11 @@ enum Broken {
 impl Relays {
     /// Starts the thread.
     pub(crate) fn start() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // A small call beside a bulk transfer is seen after at most so many pieces of it.
+            .event_interval(4)
+            .build()?;
         let handle = runtime.handle().clone();
         let stop = Arc::<Notify>::default();
         let stopped = stop.clone();
@@ -185,7 +189,8 @@ impl Relays {
                 match chunk {
                     // Less than there was room for: most likely there is no more, and asking costs a call.
                     Chunk::Data(n_read) if n_read < MAX_CHUNK => break,
-                    Chunk::Data(_) => {}
+                    // Others wait: a stream that never has to would keep the thread to itself.
+                    Chunk::Data(_) => tokio::task::yield_now().await,
                     Chunk::Finished => {
                         self.buffers.give_back(buffer);
                         return Ok(());
@@ -222,6 +227,7 @@ impl Relays {
                         if n_read < buffer.len() {
                             break;
                         }
+                        tokio::task::yield_now().await;
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(_) => return Err(Broken::There),
