@@ -18,9 +18,9 @@ use crate::{
     assets::{self, Asset},
     environment::{Overlay, Variables},
     inject::{Injection, become_guest},
-    inspect, program,
+    inspect, printer, program,
     progress::{self, Progress},
-    proxy::start::{Order, Place, StandardError},
+    proxy::start::{Order, Place},
     random,
     report::{Explain, Report},
     session, settings, summary, targets,
@@ -108,7 +108,7 @@ fn order(lowered: &Lowered, place: Place, agent: PathBuf) -> Result<Order, Repor
         session_id: random::hex(16),
         owner: owner(),
         guest_pid: rustix::process::getpid().as_raw_nonzero().get(),
-        screen: screen(),
+        screen: if progress::is_off() { None } else { printer::screen() },
         place,
         agent,
         rules: lowered.rules.clone(),
@@ -131,15 +131,6 @@ fn order(lowered: &Lowered, place: Place, agent: PathBuf) -> Result<Order, Repor
         json_log: lowered.proxy.json_log,
         agent_log_level: lowered.agent_log_level.clone(),
     })
-}
-
-/// The standard error, unless it is to stay the guest's alone.
-fn screen() -> Option<StandardError> {
-    if progress::is_off() {
-        return None;
-    }
-    let stat = rustix::fs::fstat(std::io::stderr()).ok()?;
-    Some(StandardError { device: stat.st_dev, inode: stat.st_ino, special: stat.st_rdev })
 }
 
 /// Who starts the session, in words: `ann on laptop`.

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::report::Report;
+use crate::{proxy::start::StandardError, report::Report};
 
 /// A line of talk, in one piece, so that no other writer comes between. A reader that has gone away is no reason to fail.
 pub(crate) fn talk(line: impl Display) {
@@ -26,6 +26,12 @@ pub(crate) fn raw_data(bytes: &[u8]) {
 /// Whether somebody watches the talk.
 pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal()
+}
+
+/// By what the standard error is known again.
+pub(crate) fn screen() -> Option<StandardError> {
+    let stat = rustix::fs::fstat(io::stderr()).ok()?;
+    Some(StandardError { device: stat.st_dev, inode: stat.st_ino, special: stat.st_rdev })
 }
 
 /// Why a command failed.

@@ -18,7 +18,12 @@ use mirrord_protocol::{
 };
 use rustix::fs::{FileType, Timespec, Timestamps, futimens};
 
-use super::{agent::Agent, fuse::Fuse, memfd, settings::write_all_at};
+use super::{
+    agent::Agent,
+    fuse::Fuse,
+    memfd::{self, Copies},
+    settings::write_all_at,
+};
 
 /// The most bytes of a file that comes as memory: so many ride along with the answer to its open.
 const MOST_IN_MEMORY: u32 = 1 << 20;
@@ -28,7 +33,7 @@ pub(crate) enum Files {
     /// Opened there, and passed.
     Passed(Agent),
     /// Made here; with a file system, if this machine lets us have one.
-    Proxied(Agent, Option<Fuse>),
+    Proxied(Agent, Option<Fuse>, Copies),
 }
 
 /// A file that the agent has opened.
@@ -50,12 +55,12 @@ impl Files {
                     _ => Err(nonsense()),
                 }
             }
-            Self::Proxied(agent, fuse) => {
+            Self::Proxied(agent, fuse, copies) => {
                 if flags & libc::O_TMPFILE == libc::O_TMPFILE {
                     return Err(Fault::os(libc::EOPNOTSUPP));
                 }
                 let opened = open_handle(agent, path, flags, mode).await?;
-                make(agent, fuse.as_ref(), opened, flags).await
+                make(agent, fuse.as_ref(), copies, opened, flags).await
             }
         }
     }
@@ -64,7 +69,7 @@ impl Files {
     pub(crate) async fn call(&self, call: FsCall) -> Result<FsAnswer, Fault> {
         let (agent, fuse) = match self {
             Self::Passed(agent) => (agent, None),
-            Self::Proxied(agent, fuse) => (agent, fuse.as_ref()),
+            Self::Proxied(agent, fuse, _) => (agent, fuse.as_ref()),
         };
         if needs_handle(&call) {
             return Err(Fault::with_words(libc::EINVAL, "layers have no handles"));
@@ -146,7 +151,13 @@ async fn open_handle(agent: &Agent, path: GuestPath, flags: i32, mode: u32) -> R
     }
 }
 
-async fn make(agent: &Agent, fuse: Option<&Fuse>, opened: Opened, flags: i32) -> Result<OwnedFd, Fault> {
+async fn make(
+    agent: &Agent,
+    fuse: Option<&Fuse>,
+    copies: &Copies,
+    opened: Opened,
+    flags: i32,
+) -> Result<OwnedFd, Fault> {
     let Opened { file, mut stat, path, contents } = opened;
     let shown = |mut stat: FileStat| {
         if let Some(fuse) = fuse {
@@ -157,7 +168,7 @@ async fn make(agent: &Agent, fuse: Option<&Fuse>, opened: Opened, flags: i32) ->
     if let Some(contents) = contents {
         // A file of `proc(5)` has more bytes than it says.
         stat.size = contents.len() as u64;
-        return Ok(memfd::copy(&contents, &shown(stat))?);
+        return Ok(copies.open(&contents, &shown(stat))?);
     }
     let is_path = flags & libc::O_PATH != 0;
     let kind = FileType::from_raw_mode(stat.mode);

@@ -34,6 +34,7 @@ use super::{
     lane::Lanes,
     layers::{self, Layers},
     log,
+    memfd::Copies,
     names::Names,
     outgoing::Outgoing,
     relay::Relays,
@@ -207,7 +208,9 @@ async fn prepare(
     let environment = fetch_environment(order, agent).await?;
     let files = match order.data_path {
         DataPath::Passed => Files::Passed(agent.clone()),
-        DataPath::Proxied => Files::Proxied(agent.clone(), start_fuse(agent, mount).await?),
+        DataPath::Proxied => {
+            Files::Proxied(agent.clone(), start_fuse(agent, mount).await?, Copies::default())
+        }
     };
     let path_prefix = files.path_prefix().await?;
     let facts = Facts {
