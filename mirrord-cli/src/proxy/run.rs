@@ -120,7 +120,7 @@ fn failure(what: &str, fault: &Fault) -> Failure {
 /// Everything from the order to the end.
 async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> Result<(), Failure> {
     let log_file = order.log.as_ref().map(|file| order.start_dir.join(file));
-    if let Err(error) = log::start(log_file.as_deref(), &order.log_level) {
+    if let Err(error) = log::start(log_file.as_deref(), &order.log_level, order.json_log) {
         let words = format!("proxy keeps no log: {error}");
         drop(report(command, &Report::Warning(words)));
     }
