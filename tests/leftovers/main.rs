@@ -159,8 +159,7 @@ fn a_pod_that_ends_takes_the_agent_with_it() {
     let agent = desk.find("mirrord-agent");
     kill(Pid::from_raw(pod.pid()), Signal::SIGKILL).unwrap();
     eventually("the agent's end", Duration::from_secs(10), || {
-        // Until its proxy ends, too, its number may still be taken.
-        std::fs::read(format!("/proc/{agent}/cmdline")).unwrap_or_default().is_empty().then_some(())
+        kill(Pid::from_raw(agent), None).is_err().then_some(())
     });
     guest.signal(Signal::SIGKILL);
     guest.end();

@@ -6,6 +6,8 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream as StdStream,
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -20,6 +22,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::rights;
 
+/// How long a lane waits until those before it have reached the agent.
+const CROWD_TIME: Duration = Duration::from_secs(2);
+
 /// The socket that lanes travel through: the agent's descriptor 3 is its other end.
 #[derive(Debug)]
 pub(crate) struct Lanes(OwnedFd);
@@ -33,10 +38,19 @@ impl Lanes {
         Ok((Self(ours), theirs))
     }
 
-    /// Opens a lane and sends its first frame. Nothing waits: the far end is read when the agent comes to it.
+    /// Opens a lane and sends its first frame. The far end is read when the agent comes to it; this waits only
+    /// while more lanes are on their way than the kernel keeps, and not for ever.
     pub(crate) fn open(&self, first: &LaneOpen) -> io::Result<StdStream> {
         let (ours, theirs) = StdStream::pair()?;
-        rights::send(&self.0, &[IoSlice::new(&[0])], Some(theirs.as_fd()))?;
+        let since = Instant::now();
+        while let Err(error) = rights::send(&self.0, &[IoSlice::new(&[0])], Some(theirs.as_fd())) {
+            match error.raw_os_error() {
+                Some(libc::EAGAIN | libc::ETOOMANYREFS | libc::EINTR) if since.elapsed() < CROWD_TIME => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                _ => return Err(error),
+            }
+        }
         let frame = encode_frame(first).map_err(io::Error::other)?;
         let n_sent = rights::send(&ours, &[IoSlice::new(&frame)], None)?;
         if n_sent != frame.len() {

@@ -185,8 +185,9 @@ impl Outgoing {
             }
             Err(fault) => {
                 tracing::debug!(to = %connect.to, %fault, "cannot connect there");
-                outcome_tx.send_replace(Some(Err(fault)));
+                // Who hears of it finds the socket reset already.
                 relay::abort(stream);
+                outcome_tx.send_replace(Some(Err(fault)));
             }
         }
     }
@@ -222,7 +223,11 @@ impl Outgoing {
         if let Ok(Ok(stream)) = tokio::time::timeout(MEETING_TIME, stream_rx).await {
             return Ok(stream);
         }
-        self.shared().expected.remove(&from);
+        let mut shared = self.shared();
+        // A later question may have taken the place of this one.
+        if shared.expected.get(&from).is_some_and(oneshot::Sender::is_closed) {
+            shared.expected.remove(&from);
+        }
         Err(Fault::with_words(libc::ECONNABORTED, "the guest's connection did not come"))
     }
 

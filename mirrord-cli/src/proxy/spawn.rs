@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    sync::Notify,
+};
 
 use super::start::{Order, Place};
 
@@ -27,7 +30,9 @@ const LEAVE_TIME: Duration = Duration::from_secs(5);
 /// The agent's process.
 #[derive(Debug)]
 pub(crate) struct AgentProcess {
-    child: tokio::process::Child,
+    /// Waits for its end, so that it does not stay a zombie; ends it when it is told to.
+    keeper: tokio::task::JoinHandle<()>,
+    doom: Arc<Notify>,
     last_lines: Arc<Mutex<Vec<String>>>,
     reader: tokio::task::JoinHandle<()>,
 }
@@ -67,14 +72,23 @@ impl AgentProcess {
                 kept.push(line);
             }
         });
-        Ok(Self { child, last_lines, reader })
+        let doom = Arc::<Notify>::default();
+        let doomed = doom.clone();
+        let keeper = tokio::spawn(async move {
+            tokio::select! {
+                end = child.wait() => tracing::info!(?end, "agent has ended"),
+                () = doomed.notified() => drop(child.kill().await),
+            }
+        });
+        Ok(Self { keeper, doom, last_lines, reader })
     }
 
     /// Waits for its end, as long as is decent, and tells its last lines.
     pub(crate) async fn leave(mut self) -> Vec<String> {
-        if tokio::time::timeout(LEAVE_TIME, self.child.wait()).await.is_err() {
+        if tokio::time::timeout(LEAVE_TIME, &mut self.keeper).await.is_err() {
             tracing::warn!("agent does not leave by itself");
-            drop(self.child.kill().await);
+            self.doom.notify_one();
+            drop(self.keeper.await);
         }
         // Whatever it left behind may hold its standard error open.
         drop(tokio::time::timeout(Duration::from_millis(200), self.reader).await);
@@ -86,7 +100,7 @@ impl AgentProcess {
     /// Waits for its end after it was told to go. One that still has bytes to deliver goes on without us, and knows its
     /// own bounds.
     pub(crate) async fn part(mut self) {
-        if tokio::time::timeout(LEAVE_TIME, self.child.wait()).await.is_err() {
+        if tokio::time::timeout(LEAVE_TIME, &mut self.keeper).await.is_err() {
             tracing::info!("the agent still delivers what guests have written");
         }
     }

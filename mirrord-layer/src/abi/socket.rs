@@ -197,14 +197,24 @@ impl Socket {
 
     /// Whether it takes bytes, or has failed; waits for that so many milliseconds.
     pub(crate) fn is_writable(self, patience: i32) -> bool {
-        let mut asked = libc::pollfd { fd: self.0, events: libc::POLLOUT, revents: 0 };
-        let limit = libc::timespec {
+        self.waits_for(libc::POLLOUT, patience)
+    }
+
+    /// Whether its connection has been reset, or has ended both ways; waits for that so many milliseconds.
+    pub(crate) fn is_over(self, patience: i32) -> bool {
+        self.waits_for(0, patience)
+    }
+
+    fn waits_for(self, events: libc::c_short, patience: i32) -> bool {
+        let mut asked = libc::pollfd { fd: self.0, events, revents: 0 };
+        let mut limit = libc::timespec {
             tv_sec: i64::from(patience / 1000),
             tv_nsec: i64::from(patience % 1000) * 1_000_000,
         };
-        let arguments = [(&raw mut asked).addr(), 1, (&raw const limit).addr(), 0, 0, 0];
+        // The kernel counts the limit down, so that a signal does not lengthen it.
+        let arguments = [(&raw mut asked).addr(), 1, (&raw mut limit).addr(), 0, 0, 0];
         // SAFETY: both structures are ours; no signal mask is given.
-        unsafe { kernel::call(libc::SYS_ppoll, arguments) }.is_ok_and(|n_ready| n_ready > 0)
+        unsafe { kernel::call_again(libc::SYS_ppoll, arguments) }.is_ok_and(|n_ready| n_ready > 0)
     }
 
     /// The number that names it, whatever descriptors it has.

@@ -28,6 +28,9 @@ use crate::{
     process::Process,
 };
 
+/// How many milliseconds loopback may take, on the busiest machine.
+const PATIENCE: i32 = 1000;
+
 /// Connects a socket by the relay.
 pub(super) fn connect(socket: Socket, protocol: Protocol, to: SocketAddr) -> Outcome<()> {
     match protocol {
@@ -60,6 +63,8 @@ fn complete(socket: Socket, relay: SocketAddr, to: SocketAddr) -> Outcome<()> {
     let question = question(socket, to, 0, None, true)?;
     let outcome = engine::work(|| settle(link::ask_patiently(&ToProxy::Socket(question))));
     if outcome.is_err() {
+        // The kernel's own error comes with the reset: what is forgotten before it has come would be told later.
+        socket.is_over(PATIENCE);
         forget(socket);
     }
     outcome.map(drop)
@@ -101,7 +106,6 @@ fn question(
 
 /// Loopback answers at once, also a socket that does not wait.
 fn reach(socket: Socket, relay: SocketAddr) -> Outcome<()> {
-    const PATIENCE: i32 = 1000;
     let mut outcome = socket.connect(relay);
     // The kernel has not noticed that an earlier connection was reset.
     if outcome == Err(Errno(libc::EISCONN)) && socket.tcp_state()? == CLOSED {
