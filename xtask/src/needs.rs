@@ -20,6 +20,8 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("ip", "iproute2", "network namespaces with a name"),
     ("musl-gcc", "musl-tools", "programs of another C library"),
     ("podman", "podman", "containers as targets"),
+    // Podman is content with runc, which cannot do without cgroups of its own.
+    ("crun", "crun", "containers as targets"),
 ];
 
 /// Installs what is missing where we may, and tells what stays missing.
