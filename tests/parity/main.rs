@@ -8,6 +8,7 @@
 mod bulk;
 mod clients;
 mod container;
+mod rootless;
 mod servers;
 
 use std::{

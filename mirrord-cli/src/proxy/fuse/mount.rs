@@ -42,7 +42,7 @@ impl Mount {
     /// its own makes it.
     pub(crate) fn new() -> io::Result<Self> {
         if geteuid().is_root()
-            && let Ok((root, device)) = make()
+            && let Ok((root, device)) = make(true)
         {
             return Ok(Self { root, device, only_us: false });
         }
@@ -86,7 +86,9 @@ pub(crate) fn open_beneath(root: impl AsFd, path: &GuestPath, flags: i32) -> io:
     Ok(openat2(root, &relative, flags, Mode::empty(), resolve)?)
 }
 
-fn make() -> io::Result<(OwnedFd, OwnedFd)> {
+/// Makes the mount for us alone, or for everybody: which the kernel takes as everybody in the namespace that it was made
+/// in, so that a mount made in one below ours must not ask for it.
+fn make(for_everybody: bool) -> io::Result<(OwnedFd, OwnedFd)> {
     let device = open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     let context = fsopen("fuse", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, "source", "mirrord")?;
@@ -94,7 +96,9 @@ fn make() -> io::Result<(OwnedFd, OwnedFd)> {
     fsconfig_set_string(&context, "rootmode", "40000")?;
     fsconfig_set_string(&context, "user_id", geteuid().to_string())?;
     fsconfig_set_string(&context, "group_id", getegid().to_string())?;
-    fsconfig_set_flag(&context, "allow_other")?;
+    if for_everybody {
+        fsconfig_set_flag(&context, "allow_other")?;
+    }
     fsconfig_create(&context)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let root = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
@@ -108,7 +112,7 @@ fn make_in_namespace(parent: &UnixStream) -> io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
     fs::File::options().write(true).open("/proc/self/uid_map")?.write_all(format!("0 {uid} 1").as_bytes())?;
     fs::File::options().write(true).open("/proc/self/gid_map")?.write_all(format!("0 {gid} 1").as_bytes())?;
-    let (root, device) = make()?;
+    let (root, device) = make(false)?;
     for descriptor in [root, device] {
         rights::send(parent, &[io::IoSlice::new(&[0])], Some(descriptor.as_fd()))?;
     }
