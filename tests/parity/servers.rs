@@ -176,3 +176,48 @@ fn the_developer_is_told_which_port_is_used_in_the_place_of_a_taken_one() {
         }
     }
 }
+
+/// Answers one request, and tells every name that its connection has.
+const ONE_REQUEST: &str = r#"
+import socket, sys
+server = socket.socket(socket.AF_INET6 if sys.argv[1] == "six" else socket.AF_INET)
+if sys.argv[1] == "six":
+    server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+server.bind(("::" if sys.argv[1] == "six" else "0.0.0.0", 80))
+server.listen()
+print("listening", flush=True)
+client, address = server.accept()
+request = b""
+while not request.endswith(b"\r\n\r\n"):
+    request += client.recv(4096)
+names = [address, client.getpeername(), client.getsockname()]
+print(*[name[0] for name in names], names[0] == names[1], names[2][1], len(names[0]), flush=True)
+client.sendall(b"HTTP/1.0 200 OK\r\n\r\nthe guest answers")
+"#;
+
+fn names_of_one_request(pod: &Pod, data_path: DataPath, listener: &str, url: &str) -> Vec<String> {
+    let session = session(pod, data_path, "steal");
+    let mut command = session.command(&system("python3").unwrap());
+    let mut server = Running::start(command.args(["-c", ONE_REQUEST, listener]));
+    server.says("listening");
+    assert_eq!(ask(pod, url), "the guest answers", "{data_path:?}: {}", server.words());
+    assert_eq!(server.end(), 0, "{}", server.words());
+    server.words().lines().last().unwrap().split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn a_guest_is_told_addresses_of_the_family_that_it_listens_on() {
+    if system("python3").is_none() || system("curl").is_none() {
+        return skip("servers need python3 and curl");
+    }
+    let _alone = PORTS.lock();
+    for data_path in wanted_paths() {
+        let pod = Pod::start().unwrap();
+        let mapped = "::ffff:10.77.0.2";
+        let names = names_of_one_request(&pod, data_path, "six", "http://10.77.0.2/");
+        assert_eq!(names, [mapped, mapped, mapped, "True", "80", "4"], "{data_path:?}");
+        // An IPv6 address cannot be told to an IPv4 socket: it is told who brings the connection.
+        let names = names_of_one_request(&pod, data_path, "four", "http://[fd77::2]/");
+        assert!(names[0].starts_with("127.77.") && names[3] == "True" && names[5] == "2", "{names:?}");
+    }
+}

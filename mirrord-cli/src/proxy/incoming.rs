@@ -72,7 +72,9 @@ pub(crate) struct Incoming {
 struct Ringing {
     arrival: Arrival,
     connection: Option<OwnedFd>,
-    accepted_tx: oneshot::Sender<()>,
+    is_foreign: bool,
+    /// Tells of it; with the connection, if that is to be relayed.
+    accepted_tx: oneshot::Sender<Option<OwnedFd>>,
 }
 
 /// How an attempt to deliver ended.
@@ -135,14 +137,19 @@ impl Incoming {
         let Some(ringing) = lock(&self.ringing).remove(&addr::plain(from)) else {
             return (SocketAnswer::Unknown, None);
         };
-        let Ringing { arrival: Arrival { peer, local, .. }, connection, accepted_tx } = ringing;
+        let Ringing { arrival: Arrival { peer, local, .. }, connection, is_foreign, accepted_tx } = ringing;
+        if is_foreign {
+            // Its guest has no words for such a peer: what the kernel tells of our own connection is true, too.
+            drop(accepted_tx.send(connection));
+            return (SocketAnswer::Unknown, None);
+        }
         let descriptor = connection.is_some();
         if descriptor {
             lock(&self.stolen).record(addr::plain(peer), local);
         } else {
             lock(&self.addresses).record(inode, (local, peer));
         }
-        let _ = accepted_tx.send(());
+        drop(accepted_tx.send(None));
         (SocketAnswer::Arrived { peer, local, descriptor }, connection)
     }
 
@@ -259,8 +266,9 @@ impl Incoming {
                 }
             };
             let from = doorbell.from;
+            let is_foreign = is_foreign(listener, arrival);
             let (accepted_tx, accepted_rx) = oneshot::channel();
-            lock(&self.ringing).insert(from, Ringing { arrival, connection, accepted_tx });
+            lock(&self.ringing).insert(from, Ringing { arrival, connection, is_foreign, accepted_tx });
             let rung = tokio::time::timeout(PATIENCE, doorbell.ring()).await;
             if let Ok(Ok(stream)) = rung {
                 return self.wait(from, stream, arrival, accepted_rx).await;
@@ -277,26 +285,47 @@ impl Incoming {
         from: SocketAddr,
         stream: TcpStream,
         arrival: Arrival,
-        accepted_rx: oneshot::Receiver<()>,
+        mut accepted_rx: oneshot::Receiver<Option<OwnedFd>>,
     ) -> Delivery {
         tokio::select! {
             biased;
-            accepted = accepted_rx => {
-                if accepted.is_ok() && !arrival.descriptor {
-                    self.relay(stream, arrival);
-                }
-                Delivery::Done
-            }
+            accepted = &mut accepted_rx => if let Ok(connection) = accepted {
+                self.begin(stream, arrival, connection);
+            },
             // Nobody speaks before he has accepted: this is the end of the listener, or of the one who took it.
-            _ = stream.readable() => match lock(&self.ringing).remove(&from) {
-                Some(ringing) => Delivery::Refused(ringing.connection),
-                None if arrival.descriptor => Delivery::Done,
-                None => {
-                    self.relay(stream, arrival);
-                    Delivery::Done
+            _ = stream.readable() => {
+                if let Some(ringing) = lock(&self.ringing).remove(&from) {
+                    return Delivery::Refused(ringing.connection);
+                }
+                if let Ok(connection) = accepted_rx.await {
+                    self.begin(stream, arrival, connection);
                 }
             }
         }
+        Delivery::Done
+    }
+
+    /// The guest has accepted: what it has is the connection itself, or our end of a relay.
+    fn begin(&self, stream: TcpStream, arrival: Arrival, connection: Option<OwnedFd>) {
+        match connection {
+            Some(connection) => self.relay_passed(stream, connection),
+            None if arrival.descriptor => {}
+            None => self.relay(stream, arrival),
+        }
+    }
+
+    fn relay_passed(&self, stream: TcpStream, connection: OwnedFd) {
+        let (relays, debt) = (self.relays.clone(), self.relays.owe());
+        let connection = std::net::TcpStream::from(connection);
+        let (Ok(stream), Ok(())) = (stream.into_std(), connection.set_nonblocking(true)) else { return };
+        self.relays.spawn(async move {
+            if let (Ok(stream), Ok(connection)) =
+                (TcpStream::from_std(stream), TcpStream::from_std(connection))
+            {
+                drop(connection.set_nodelay(true));
+                relays.passed(stream, connection, debt).await;
+            }
+        });
     }
 
     fn relay(&self, stream: TcpStream, arrival: Arrival) {
@@ -321,6 +350,11 @@ impl Incoming {
             }
         });
     }
+}
+
+/// Whether a peer's address cannot be told to the guest that listens.
+fn is_foreign(listener: Listener, arrival: Arrival) -> bool {
+    listener.bound.is_ipv4() && arrival.peer.ip().to_canonical().is_ipv6()
 }
 
 async fn open(

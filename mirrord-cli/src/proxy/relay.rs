@@ -166,6 +166,47 @@ impl Relays {
         drop(both(inward, outward).await);
     }
 
+    /// Relays between the guest and a connection that was passed, but is not of a kind that the guest could have.
+    pub(crate) async fn passed(&self, mut here: TcpStream, mut passed: TcpStream, debt: Debt) {
+        let ((mut here_read, mut here_write), (mut there_read, mut there_write)) =
+            (here.split(), passed.split());
+        let inward = async {
+            self.copy(&mut there_read, &mut here_write, (Broken::There, Broken::Here)).await?;
+            drop(here_write.shutdown().await);
+            Ok(())
+        };
+        let outward = async {
+            self.copy(&mut here_read, &mut there_write, (Broken::Here, Broken::There)).await?;
+            drop(there_write.shutdown().await);
+            drop(debt);
+            Ok(())
+        };
+        match both(inward, outward).await {
+            Ok(()) => {}
+            Err(Broken::Here) => reset(passed).await,
+            Err(Broken::There) => reset(here).await,
+        }
+    }
+
+    async fn copy(
+        &self,
+        from: &mut tcp::ReadHalf<'_>,
+        to: &mut tcp::WriteHalf<'_>,
+        (unreadable, unwritable): (Broken, Broken),
+    ) -> Result<(), Broken> {
+        let mut buffer = self.buffers.take();
+        let end = loop {
+            match from.read(&mut buffer).await {
+                Ok(0) => break Ok(()),
+                Ok(n_read) if to.write_all(&buffer[..n_read]).await.is_err() => break Err(unwritable),
+                Ok(_) => drop(self.debts.progress.fetch_add(1, Relaxed)),
+                Err(_) => break Err(unreadable),
+            }
+        };
+        self.buffers.give_back(buffer);
+        end
+    }
+
     async fn outward(
         &self,
         here: &mut (impl TryRead + AsyncReadExt + Unpin),

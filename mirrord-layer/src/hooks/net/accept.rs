@@ -6,7 +6,7 @@ use libc::{c_int, sockaddr, socklen_t};
 use mirrord_core::{addr, rules::address::Protocol};
 use mirrord_protocol::proxy::sockets::{SocketAnswer, SocketQuestion};
 
-use super::{ask, options};
+use super::{ask, name, options};
 use crate::{
     abi::{is_plausible, sockaddr::Encoded, socket::Socket},
     answer::Outcome,
@@ -75,6 +75,9 @@ fn arrive(
     if let Some(stolen) = descriptor {
         let fresh = Socket(stolen.as_raw_fd());
         options::carry(accepted, fresh, domain, Protocol::Tcp);
+        if domain == libc::AF_INET6 && fresh.domain() == Ok(libc::AF_INET) {
+            name::tell_as_v6(fresh);
+        }
         let placed = fresh
             .set_nonblocking(flags & libc::SOCK_NONBLOCK != 0)
             .and_then(|()| accepted.replace(&stolen, flags & libc::SOCK_CLOEXEC != 0));

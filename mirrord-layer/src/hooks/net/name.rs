@@ -39,6 +39,17 @@ pub(crate) unsafe fn getpeername(
     unsafe { answer(process, Socket(fd), address, length, peer_address) }
 }
 
+/// The listener spoke IPv6, and this IPv4 connection was passed in the place of its own. That its guest is told mapped
+/// addresses is a bit of the socket itself: one that means nothing to TCP, and survives whatever is done to descriptors.
+pub(super) fn tell_as_v6(passed: Socket) {
+    let _ = passed.set_number(libc::SOL_SOCKET, libc::SO_NO_CHECK, 1);
+}
+
+fn is_told_as_v6(socket: Socket) -> bool {
+    socket.domain() == Ok(libc::AF_INET)
+        && socket.number(libc::SOL_SOCKET, libc::SO_NO_CHECK).is_ok_and(|bit| bit != 0)
+}
+
 unsafe fn answer(
     process: &Process,
     socket: Socket,
@@ -49,16 +60,20 @@ unsafe fn answer(
     if !process.facts.has_target || !is_plausible(address) || !is_plausible(length) {
         return None;
     }
-    let told = find(process, socket, socket.transport()?)?;
+    let protocol = socket.transport()?;
+    let told = find(process, socket, protocol)?;
+    let is_passed = protocol == Protocol::Tcp && lives_there(process, socket);
+    let domain = if is_passed && is_told_as_v6(socket) { libc::AF_INET6 } else { socket.domain().ok()? };
     // SAFETY: the caller's duty.
-    unsafe { Encoded::new(told, socket.domain().ok()?).give(address, length) };
+    unsafe { Encoded::new(told, domain).give(address, length) };
     Some(0)
 }
 
 fn own_address(process: &Process, socket: Socket, protocol: Protocol) -> Option<SocketAddr> {
     let local = socket.local().ok().filter(|local| local.port() != 0)?;
     if lives_there(process, socket) {
-        return (protocol == Protocol::Tcp).then(|| stolen_address(socket, local)).flatten();
+        let plain = || is_told_as_v6(socket).then_some(local);
+        return (protocol == Protocol::Tcp).then(|| stolen_address(socket, local).or_else(plain)).flatten();
     }
     let asked = match socket.peer() {
         Ok(peer) => may_be_ours(process, peer),
@@ -71,7 +86,10 @@ fn own_address(process: &Process, socket: Socket, protocol: Protocol) -> Option<
 
 fn peer_address(process: &Process, socket: Socket, protocol: Protocol) -> Option<SocketAddr> {
     let peer = socket.peer().ok()?;
-    if lives_there(process, socket) || !may_be_ours(process, peer) {
+    if lives_there(process, socket) {
+        return (protocol == Protocol::Tcp && is_told_as_v6(socket)).then_some(peer);
+    }
+    if !may_be_ours(process, peer) {
         return None;
     }
     if protocol == Protocol::Udp {
