@@ -39,7 +39,7 @@ use super::{agent::Agent, alive, lane, relay::Relays};
 const LARGEST: usize = 65_535;
 
 /// How often it is looked whether a guest's socket is still there.
-const CHECK_TIME: Duration = Duration::from_secs(20);
+const CHECK_TIME: Duration = Duration::from_secs(5);
 
 /// For how long a destination that refused is refused here, too: so the guest's kernel tells it.
 const REFUSAL_TIME: Duration = Duration::from_secs(2);
