@@ -62,7 +62,10 @@ fn a_target_that_is_none_says_why() {
     if fs::read_dir("/run/netns").map_or(0, Iterator::count) == 0 {
         assert_snapshot!("no_netns", no_netns);
     } else {
-        assert!(no_netns.contains("cannot find the network namespace `no-such-network-at-all`"), "{no_netns}");
+        assert!(
+            no_netns.contains("cannot find the network namespace `no-such-network-at-all`"),
+            "{no_netns}"
+        );
     }
     assert_snapshot!("kubernetes", desk.run(&["exec", "-t", "deploy/api", "true"]));
     assert_snapshot!("no_container_in_a_pid", desk.run(&["exec", "-t", "pid/1/container/x", "true"]));
