@@ -1,18 +1,6 @@
-//! Addresses that cannot be mistaken for one another.
+//! What an address says of itself: its plain form, whether it is this machine's, whether the proxy rings from it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
-/// The address that a guest asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RequestedAddr(pub SocketAddr);
-
-/// The address on which a socket of the guest really stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BoundAddr(pub SocketAddr);
-
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PeerAddr(pub SocketAddr);
 
 /// The address with an IPv4 address mapped into IPv6 (RFC 4291, 2.5.5.2) written as what it is.
 #[must_use]

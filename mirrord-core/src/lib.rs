@@ -1,8 +1,9 @@
 //! Every judgement of mirrord. The oath of purity: nothing here opens a socket or a file, reads a clock, sees the
 //! environment, starts a thread or asks for randomness. What it must know is an argument; what it wants is a value.
 //!
-//! In reading order: the answer to the only question ([`verdict`]), what may not be mistaken for one another
-//! ([`addr`], [`path`], [`target`]), what a session may do ([`rules`]), and whose traffic the target's is ([`steal`]).
+//! In reading order: the answer to the only question ([`verdict`]), what calls speak of ([`addr`], [`path`],
+//! [`target`]), what a session may do ([`rules`]), how its proxy keeps count ([`proxy`]), and whose traffic the
+//! target's is ([`steal`]).
 
 #![forbid(unsafe_code)]
 

@@ -9,7 +9,6 @@ pub mod names;
 pub mod sockets;
 
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
 use crate::{
     GuestPath,
@@ -66,8 +65,6 @@ pub enum FromProxy {
     Dns(DnsAnswer),
     /// To [`ToProxy::Socket`].
     Socket(sockets::SocketAnswer),
-    /// Bytes, whatever they mean.
-    Bytes(ByteBuf),
 }
 
 impl FromProxy {
