@@ -2,12 +2,13 @@
 //! environment, starts a thread or asks for randomness. What it must know is an argument; what it wants is a value.
 //!
 //! In reading order: the answer to the only question ([`verdict`]), what calls speak of ([`addr`], [`path`],
-//! [`target`]), what a session may do ([`rules`]), how its proxy keeps count ([`proxy`]), and whose traffic the
+//! [`target`], [`cluster`]), what a session may do ([`rules`]), how its proxy keeps count ([`proxy`]), and whose traffic the
 //! target's is ([`steal`]).
 
 #![forbid(unsafe_code)]
 
 pub mod addr;
+pub mod cluster;
 pub mod path;
 pub mod proxy;
 pub mod rules;

@@ -5,13 +5,15 @@ use std::fs;
 use crate::{hold, repository};
 
 /// Of our own crates, those that each may name. Tests and xtask may name what they like.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("mirrord-protocol", &[]),
     ("mirrord-core", &["mirrord-protocol"]),
     ("mirrord-config", &["mirrord-core", "mirrord-protocol"]),
+    ("mirrord-trunk", &["mirrord-core", "mirrord-protocol"]),
+    ("mirrord-kube", &["mirrord-core"]),
     ("mirrord-layer", &["mirrord-core", "mirrord-config", "mirrord-protocol"]),
-    ("mirrord-agent", &["mirrord-core", "mirrord-protocol"]),
-    ("mirrord-cli", &["mirrord-core", "mirrord-config", "mirrord-protocol"]),
+    ("mirrord-agent", &["mirrord-core", "mirrord-protocol", "mirrord-trunk"]),
+    ("mirrord-cli", &["mirrord-core", "mirrord-config", "mirrord-protocol", "mirrord-kube", "mirrord-trunk"]),
 ];
 
 /// What a crate's walls keep out.
