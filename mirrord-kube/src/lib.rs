@@ -1,1 +1,31 @@
 //! What is asked of a cluster, in one page.
+//!
+//! `client` reaches it, `resolve` finds the target's pod, `launch` makes an agent of what `manifest` wrote,
+//! `port_forward` reaches that, `follow` sees pods come and go, `remove` leaves nothing behind.
+//! `problem` says what went wrong, and what can be done.
+
+pub mod client;
+pub mod pod;
+pub mod resolve;
+
+pub mod list;
+
+pub mod agent;
+pub mod manifest;
+
+pub mod launch;
+pub mod port_forward;
+
+pub mod follow;
+pub mod remove;
+
+pub mod kubeconfig;
+pub mod problem;
+
+#[cfg(test)]
+pub mod fixture;
+
+pub use agent::{AgentPod, Step};
+pub use client::Cluster;
+pub use pod::{Found, Mesh, TargetPod};
+pub use problem::{Ask, ClusterError};

@@ -1,0 +1,1 @@
+//! The ready pods of a target, as they come and go.

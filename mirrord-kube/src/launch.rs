@@ -1,0 +1,1 @@
+//! An agent is created, waited for and heard.

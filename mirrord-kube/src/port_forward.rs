@@ -1,0 +1,1 @@
+//! A byte stream to the agent through the API server.

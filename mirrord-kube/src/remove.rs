@@ -1,0 +1,1 @@
+//! Agents are removed, so that nothing stays behind.
