@@ -23,7 +23,8 @@ use crate::{
     proxy::start::{Order, Place},
     random,
     report::{Explain, Report},
-    session, settings, summary, targets,
+    session::{self, Word},
+    settings, summary, targets,
 };
 
 /// Why a session is not even begun: the user's fault.
@@ -69,7 +70,10 @@ pub(crate) fn launch(arguments: &ExecArguments) -> Result<Infallible, Report> {
         Target::Targetless => "starting the agent here".to_owned(),
         named @ Target::Named { .. } => format!("starting the agent at `{named}`"),
     });
-    let ready = session::start(&order, |warning| progress.warn(warning, None))?;
+    let ready = session::start(&order, |word| match word {
+        Word::Progress(words) => progress.step(words),
+        Word::Warning(words) => progress.warn(&words, None),
+    })?;
 
     progress.step_done();
     let mut variables = overlay.lay_over(Variables::own(), &ready.environment);

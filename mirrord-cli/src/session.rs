@@ -60,8 +60,17 @@ impl From<Failure> for report::Report {
     }
 }
 
+/// What the proxy says before the session stands.
+#[derive(Debug)]
+pub(crate) enum Word {
+    /// What it does now.
+    Progress(String),
+    /// What the developer should know.
+    Warning(String),
+}
+
 /// Starts the proxy; comes back when the session stands. If we end before that, so does the proxy.
-pub(crate) fn start(order: &Order, mut warn: impl FnMut(&str)) -> Result<Ready, report::Report> {
+pub(crate) fn start(order: &Order, mut tell: impl FnMut(Word)) -> Result<Ready, report::Report> {
     let order = frame::encode_frame(order).map_err(SessionError::TooLarge)?;
     let (mut ours, theirs) = UnixStream::pair().map_err(SessionError::Start)?;
     let mut proxy = Command::new(OURSELVES)
@@ -73,19 +82,20 @@ pub(crate) fn start(order: &Order, mut warn: impl FnMut(&str)) -> Result<Ready, 
         .spawn()
         .map_err(SessionError::Start)?;
     let told = ours.write_all(&order).map_err(SessionError::Speak).map_err(report::Report::from);
-    let ready = told.and_then(|()| hear(&mut ours, &mut warn));
+    let ready = told.and_then(|()| hear(&mut ours, &mut tell));
     // The proxy has parted from us by now, or has failed: the guest must not find a child that it never started.
     let _ = proxy.wait();
     ready
 }
 
-fn hear(from: &mut UnixStream, warn: &mut impl FnMut(&str)) -> Result<Ready, report::Report> {
+fn hear(from: &mut UnixStream, tell: &mut impl FnMut(Word)) -> Result<Ready, report::Report> {
     let mut reader = FrameReader::default();
     let mut piece = vec![0; 64 << 10];
     loop {
         while let Some(frame) = reader.next_frame().map_err(SessionError::Oversized)? {
             match wire::decode(&frame).map_err(SessionError::Malformed)? {
-                Report::Warning(words) => warn(&words),
+                Report::Progress(words) => tell(Word::Progress(words)),
+                Report::Warning(words) => tell(Word::Warning(words)),
                 Report::Ready(ready) => return Ok(ready),
                 Report::Failed(failure) => return Err(failure.into()),
             }

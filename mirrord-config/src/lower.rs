@@ -1,5 +1,6 @@
 //! Settings into core rules; all judgement about settings is here.
 
+mod agent;
 mod env;
 mod fs;
 mod network;
@@ -8,6 +9,7 @@ mod target;
 use std::path::PathBuf;
 
 use mirrord_core::{
+    cluster::{AgentOptions, ClusterOptions},
     rules::{Rules, env::EnvRules, pattern::PatternSet, process::ProcessRules},
     target::Target,
 };
@@ -34,6 +36,10 @@ pub struct Lowered {
     pub readonly_file_buffer: u64,
     /// `data_path`.
     pub data_path: DataPathChoice,
+    /// How a cluster is reached.
+    pub cluster: ClusterOptions,
+    /// `agent`, for a cluster.
+    pub agent: AgentOptions,
     /// `internal_proxy`.
     pub proxy: ProxySettings,
     /// `agent.log_level`.
@@ -99,6 +105,7 @@ pub(crate) fn lower(
         ipv6: file.feature.network.ipv6,
     };
     let environment = lowering.environment(presence);
+    let (cluster, agent) = (lowering.cluster(), lowering.agent(&target));
     lowering.retries();
     lowering.key();
     Lowered {
@@ -108,6 +115,8 @@ pub(crate) fn lower(
         mapping,
         readonly_file_buffer: lowering.readonly_file_buffer(),
         data_path: file.data_path,
+        cluster,
+        agent,
         proxy: lowering.proxy(),
         agent_log_level: file.agent.log_level.clone().unwrap_or_else(|| "info".to_owned()),
         agent_communication_timeout: file.agent.communication_timeout.map(u64::from),

@@ -363,6 +363,7 @@ async fn agent_failure(
         Place::Process(pid) => format!("cannot join process `{pid}`"),
         Place::Network { name, .. } => format!("cannot join the network namespace `{name}`"),
         Place::Here => "cannot start an agent on this machine".to_owned(),
+        Place::Cluster(place) => format!("cannot join `{}`", place.target),
     };
     let mut causes: Vec<_> = match farewell {
         Some(Farewell::TargetGone) => vec!["the target's main process is gone".to_owned()],

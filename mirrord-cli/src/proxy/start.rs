@@ -7,7 +7,11 @@
 use std::path::PathBuf;
 
 use mirrord_config::handoff::DataPath;
-use mirrord_core::rules::Rules;
+use mirrord_core::{
+    cluster::{AgentOptions, ClusterOptions},
+    rules::Rules,
+    target::Target,
+};
 use serde::{Deserialize, Serialize};
 
 /// Everything that a proxy must know.
@@ -62,7 +66,7 @@ pub(crate) struct StandardError {
     pub(crate) special: u64,
 }
 
-/// Where an agent on this machine steps in.
+/// Where the agent steps in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {
     /// Beside a process: its network namespace, its root, its environment.
@@ -76,11 +80,26 @@ pub(crate) enum Place {
     },
     /// Nowhere: the agent stands where the command stands.
     Here,
+    /// Into a pod of a cluster, or beside none.
+    Cluster(Box<ClusterPlace>),
+}
+
+/// What the proxy must know to make an agent in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClusterPlace {
+    /// How the cluster is reached.
+    pub(crate) cluster: ClusterOptions,
+    /// How the agent is made.
+    pub(crate) agent: AgentOptions,
+    /// Whose place the guest takes: of a kind of Kubernetes, or nobody's.
+    pub(crate) target: Target,
 }
 
 /// What a proxy tells its command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
+    /// What is done now; more follows.
+    Progress(String),
     /// Something that the developer should read; more follows.
     Warning(String),
     /// The session stands: the last report.
