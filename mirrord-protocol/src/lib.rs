@@ -14,6 +14,7 @@ pub mod chunk;
 pub mod fault;
 pub mod frame;
 pub mod id;
+pub mod trunk;
 pub mod version;
 pub mod wire;
 
