@@ -17,6 +17,8 @@ pub struct ClusterOptions {
     pub accept_invalid_certificates: Option<bool>,
     /// `use_proxy`: whether `HTTP_PROXY` and its kin are followed.
     pub use_proxy: bool,
+    /// Whence relative paths, also those of `KUBECONFIG`, are meant; none for the working folder.
+    pub start_dir: Option<PathBuf>,
 }
 
 /// `agent`: how it is made. JSON texts are as Kubernetes writes them.

@@ -9,6 +9,7 @@
 
 pub mod addr;
 pub mod cluster;
+pub mod near;
 pub mod path;
 pub mod proxy;
 pub mod rules;

@@ -4,11 +4,20 @@ use mirrord_core::target::{Kind, Target};
 
 use crate::{client::Cluster, problem::ClusterError};
 
+/// Something that could be a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The target.
+    pub target: Target,
+    /// Whether a pod of it runs at this moment.
+    pub is_available: bool,
+}
+
 /// What there is to choose from, and what could not be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// The targets, kind by kind in the order of [`KINDS`].
-    pub targets: Vec<Target>,
+    /// The choices, kind by kind in the order of [`KINDS`].
+    pub choices: Vec<Choice>,
     /// What the user should be warned of: kinds that may not be listed.
     pub notes: Vec<String>,
 }

@@ -5,7 +5,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{EngineWords, Found, TargetError, near::near, process};
+use mirrord_core::near::near;
+
+use super::{EngineWords, Found, TargetError, process};
 use crate::proxy::start::Place;
 
 /// The label by which Compose marks a service's containers; Podman's Compose sets it, too.

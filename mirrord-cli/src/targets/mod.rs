@@ -1,7 +1,6 @@
 //! Where a target of this machine is: a process, or a network namespace with a name.
 
 mod containers;
-mod near;
 mod netns;
 mod process;
 

@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path};
 
-use super::{TargetError, near::near, process};
+use mirrord_core::near::near;
+
+use super::{TargetError, process};
 use crate::proxy::start::Place;
 
 /// Where they are.

@@ -29,6 +29,7 @@ impl Lowering<'_, '_> {
             namespace: file.target.namespace.clone(),
             accept_invalid_certificates: file.accept_invalid_certificates,
             use_proxy: file.use_proxy.unwrap_or(true),
+            start_dir: None,
         }
     }
 

@@ -4,7 +4,8 @@
 const MOST: usize = 5;
 
 /// The candidates nearest to a word, nearest first; if none is near, all, as long as they are few.
-pub(super) fn near(wanted: &str, candidates: impl IntoIterator<Item = String>) -> Vec<String> {
+#[must_use]
+pub fn near(wanted: &str, candidates: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut candidates: Vec<(usize, String)> =
         candidates.into_iter().map(|candidate| (distance(wanted, &candidate), candidate)).collect();
     candidates.sort();
