@@ -186,6 +186,7 @@ fn words_of_the_agent_keep_their_bytes() {
         &FromAgent::Log(control::LogLine { level: control::Level::Warn, text: "slow".into() }),
     );
     check("from_agent_farewell", &FromAgent::Farewell(control::Farewell::TargetGone));
+    check("from_agent_farewell_evicted", &FromAgent::Farewell(control::Farewell::Evicted));
 }
 
 #[test]

@@ -368,6 +368,7 @@ async fn agent_failure(
     let mut causes: Vec<_> = match farewell {
         Some(Farewell::TargetGone) => vec!["the target's main process is gone".to_owned()],
         Some(Farewell::Protocol(words) | Farewell::Failed(words)) => vec![words],
+        Some(Farewell::Evicted) => vec!["the agent was told to end".to_owned()],
         None => Vec::new(),
     };
     let mut hint = None;

@@ -47,4 +47,6 @@ pub enum Farewell {
     Protocol(String),
     /// Something failed without which no session can go on, in words.
     Failed(String),
+    /// Somebody ends the agent while its target lives: its pod is deleted or evicted. Since version 1.1.
+    Evicted,
 }
