@@ -123,6 +123,11 @@ impl Variables {
         }
     }
 
+    /// Names and values.
+    pub(crate) fn into_pairs(self) -> impl Iterator<Item = (OsString, OsString)> {
+        self.0.into_iter()
+    }
+
     /// `NAME=VALUE`, as `execve(2)` takes them.
     pub(crate) fn into_assignments(self) -> impl Iterator<Item = Vec<u8>> {
         self.0.into_iter().map(|(name, value)| {

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What the dynamic loader loads before the program (`ld.so(8)`).
-const PRELOAD: &str = "LD_PRELOAD";
+pub(crate) const PRELOAD: &str = "LD_PRELOAD";
 
 /// What runs a script that does not say what runs it, as in `execvp(3)`.
 const SHELL: &str = "/bin/sh";

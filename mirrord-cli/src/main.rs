@@ -8,6 +8,7 @@ mod inherited;
 mod inject;
 mod inspect;
 mod launch;
+mod order;
 mod printer;
 mod program;
 mod progress;

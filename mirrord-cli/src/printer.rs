@@ -39,6 +39,11 @@ pub(crate) fn tell_report(report: &Report) {
     talk(report);
 }
 
+/// Why a command failed, for an editor.
+pub(crate) fn tell_report_as_json(report: &Report, command: &str) {
+    talk(report.to_json(command));
+}
+
 /// What clap has to say: help and version are data, a wrong command line is talk.
 pub(crate) fn tell_usage(usage: &clap::Error) -> ExitCode {
     let _ = usage.print();

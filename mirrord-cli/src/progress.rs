@@ -28,6 +28,20 @@ enum Mode {
     Off,
 }
 
+impl Mode {
+    /// What the user wants, if he says so. Nobody turns a spinner for whoever does not watch.
+    fn told() -> Option<Self> {
+        match env::var(MODE_VARIABLE).as_deref() {
+            Ok("dumb" | "simple") => Some(Self::Dumb),
+            Ok("json") => Some(Self::Json),
+            Ok("off") => Some(Self::Off),
+            Ok("std" | "standard") if printer::is_watched() => Some(Self::Spinner),
+            Ok("std" | "standard") => Some(Self::Plain),
+            _ => None,
+        }
+    }
+}
+
 /// One message to an editor. The names and fields are those that editors know.
 #[derive(Serialize)]
 #[serde(tag = "type")]
@@ -56,13 +70,16 @@ pub(crate) fn is_off() -> bool {
 impl Progress {
     /// Begins a task, told as the user wishes.
     pub(crate) fn begin(root: &'static str) -> Self {
-        let mode = match env::var(MODE_VARIABLE).as_deref() {
-            Ok("dumb" | "simple") => Mode::Dumb,
-            Ok("json") => Mode::Json,
-            Ok("off") => Mode::Off,
-            _ if printer::is_watched() => Mode::Spinner,
-            _ => Mode::Plain,
-        };
+        let untold = if printer::is_watched() { Mode::Spinner } else { Mode::Plain };
+        Self::begin_in(root, Mode::told().unwrap_or(untold))
+    }
+
+    /// Begins a task whose reader is an editor, if the user does not say otherwise.
+    pub(crate) fn for_editor(root: &'static str) -> Self {
+        Self::begin_in(root, Mode::told().unwrap_or(Mode::Json))
+    }
+
+    fn begin_in(root: &'static str, mode: Mode) -> Self {
         let progress = Self { mode, root, step: None, spinner: None, is_over: false };
         progress.json(&Message::NewTask { name: root, parent: None });
         progress
@@ -109,11 +126,21 @@ impl Progress {
     }
 
     /// The session stands: the last word before the guest's own.
-    pub(crate) fn ready(mut self) {
+    pub(crate) fn ready(&mut self) {
         const READY: &str = "Ready!";
         self.finish_step(true);
         self.json(&Message::FinishedTask { name: self.root, success: true, message: Some(READY) });
         self.line(READY);
+        self.is_over = true;
+    }
+
+    /// The task has done what it should, and this is what came of it: data, however progress is told.
+    pub(crate) fn finish(&mut self, message: &str) {
+        self.finish_step(true);
+        self.json(&Message::FinishedTask { name: self.root, success: true, message: Some(message) });
+        if self.mode != Mode::Json {
+            printer::data(message);
+        }
         self.is_over = true;
     }
 

@@ -35,6 +35,21 @@ pub(crate) struct Report {
     pub(crate) code: u8,
 }
 
+impl Report {
+    /// What an editor reads when a command fails: the fields that editors know.
+    pub(crate) fn to_json(&self, command: &str) -> serde_json::Value {
+        serde_json::json!({
+            "message": self.what,
+            "code": format!("mirrord::{command}"),
+            "severity": "error",
+            "causes": self.causes,
+            "help": self.hint,
+            "labels": [],
+            "related": [],
+        })
+    }
+}
+
 impl<E: Explain> From<E> for Report {
     fn from(error: E) -> Self {
         let mut causes = Vec::new();

@@ -69,8 +69,23 @@ pub(crate) enum Word {
     Warning(String),
 }
 
+/// What is left of the conversation with a proxy whose session stands.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    socket: UnixStream,
+    reader: FrameReader,
+}
+
+impl Proxy {
+    /// Hears what the proxy has to tell of a session without a guest of ours, until that session ends.
+    pub(crate) fn wait(mut self, mut tell: impl FnMut(Word)) {
+        // However the conversation ends, it was the last of the session.
+        drop(hear(&mut self.socket, &mut self.reader, &mut tell));
+    }
+}
+
 /// Starts the proxy; comes back when the session stands. If we end before that, so does the proxy.
-pub(crate) fn start(order: &Order, mut tell: impl FnMut(Word)) -> Result<Ready, report::Report> {
+pub(crate) fn start(order: &Order, mut tell: impl FnMut(Word)) -> Result<(Ready, Proxy), report::Report> {
     let order = frame::encode_frame(order).map_err(SessionError::TooLarge)?;
     let (mut ours, theirs) = UnixStream::pair().map_err(SessionError::Start)?;
     let mut proxy = Command::new(OURSELVES)
@@ -82,14 +97,18 @@ pub(crate) fn start(order: &Order, mut tell: impl FnMut(Word)) -> Result<Ready, 
         .spawn()
         .map_err(SessionError::Start)?;
     let told = ours.write_all(&order).map_err(SessionError::Speak).map_err(report::Report::from);
-    let ready = told.and_then(|()| hear(&mut ours, &mut tell));
+    let mut reader = FrameReader::default();
+    let ready = told.and_then(|()| hear(&mut ours, &mut reader, &mut tell));
     // The proxy has parted from us by now, or has failed: the guest must not find a child that it never started.
     let _ = proxy.wait();
-    ready
+    Ok((ready?, Proxy { socket: ours, reader }))
 }
 
-fn hear(from: &mut UnixStream, tell: &mut impl FnMut(Word)) -> Result<Ready, report::Report> {
-    let mut reader = FrameReader::default();
+fn hear(
+    from: &mut UnixStream,
+    reader: &mut FrameReader,
+    tell: &mut impl FnMut(Word),
+) -> Result<Ready, report::Report> {
     let mut piece = vec![0; 64 << 10];
     loop {
         while let Some(frame) = reader.next_frame().map_err(SessionError::Oversized)? {

@@ -7,6 +7,7 @@
 )]
 
 mod containers;
+mod editor;
 mod guest;
 mod programs;
 mod progress;

@@ -96,7 +96,7 @@ fn a_session_whose_command_dies_before_it_stands_is_no_session() {
     dead.kill().unwrap();
     dead.wait().unwrap();
     let pid = i32::try_from(dead.id()).unwrap();
-    let stage = Stage::with(DataPath::Passed, |order| order.guest_pid = pid);
+    let stage = Stage::with(DataPath::Passed, |order| order.guest_pid = Some(pid));
     eventually("the proxy's end", SOON, || Layer::try_connect(&stage.ready.address).err());
 }
 

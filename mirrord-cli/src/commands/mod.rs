@@ -2,6 +2,7 @@
 
 mod completions;
 mod exec;
+mod ext;
 mod extract;
 mod proxy;
 mod verify_config;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 
 use crate::{
     args::{Arguments, Command},
+    printer,
     report::Report,
 };
 
@@ -17,9 +19,18 @@ use crate::{
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Report> {
     match arguments.command {
         Command::Exec(arguments) => exec::run(&arguments),
+        Command::Ext(arguments) => Ok(for_editor("ext", ext::run(&arguments))),
         Command::VerifyConfig(arguments) => Ok(verify_config::run(&arguments)),
         Command::Extract { path } => extract::run(&path),
         Command::Completions { shell } => Ok(completions::run(shell)),
         Command::Proxy => Ok(proxy::run()),
     }
+}
+
+/// An editor reads its errors as JSON.
+fn for_editor(command: &str, result: Result<ExitCode, Report>) -> ExitCode {
+    result.unwrap_or_else(|report| {
+        printer::tell_report_as_json(&report, command);
+        ExitCode::FAILURE
+    })
 }

@@ -1,16 +1,21 @@
-//! Words for the developer while the guest runs: a line on the guest's own standard error, if it is still the command's.
+//! Words for the developer while the guest runs: a line on the guest's own standard error, if it is still the command's;
+//! a report to the command, if that waits for an editor's guest.
 
 use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
     io::Write,
-    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+    os::unix::{
+        fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+        net::UnixStream,
+    },
     sync::{Mutex, PoisonError},
 };
 
+use mirrord_protocol::frame::encode_frame;
 use rustix::fs::OFlags;
 
-use super::start::StandardError;
+use super::start::{Report, StandardError};
 
 /// After so many different texts, nobody reads them any more.
 const MOST_TEXTS: usize = 64;
@@ -18,33 +23,43 @@ const MOST_TEXTS: usize = 64;
 /// Where the developer reads.
 #[derive(Debug)]
 pub(crate) struct Complaints {
-    guest_pid: i32,
+    guest_pid: Option<i32>,
     screen: Option<StandardError>,
+    command: Option<UnixStream>,
     told: Mutex<HashSet<String>>,
 }
 
 impl Complaints {
-    /// Nothing was told yet; without a screen nothing ever is.
-    pub(crate) fn new(guest_pid: i32, screen: Option<StandardError>) -> Self {
-        Self { guest_pid, screen, told: Mutex::default() }
+    /// Nothing was told yet; without a screen nor a command nothing ever is.
+    pub(crate) fn new(
+        guest_pid: Option<i32>,
+        screen: Option<StandardError>,
+        command: Option<UnixStream>,
+    ) -> Self {
+        Self { guest_pid, screen, command, told: Mutex::default() }
     }
 
     /// Tells a text, once.
     pub(crate) fn tell(&self, text: &str) {
-        let Some(screen) = self.screen else { return };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < MOST_TEXTS && told.insert(text.to_owned()) {
-            let line = format!("warning: {}\n", text.replace(char::is_control, " "));
-            if let Some(mut file) = self.open(screen) {
-                // Whoever does not read it does not want to know.
-                let _ = file.write_all(line.as_bytes());
-            }
+        if told.len() >= MOST_TEXTS || !told.insert(text.to_owned()) {
+            return;
+        }
+        let text = text.replace(char::is_control, " ");
+        // Whoever does not read it does not want to know.
+        if let (Some(mut command), Ok(frame)) =
+            (self.command.as_ref(), encode_frame(&Report::Warning(text.clone())))
+        {
+            let _ = command.write_all(&frame);
+        }
+        if let Some(mut file) = self.screen.and_then(|screen| self.open(screen)) {
+            let _ = file.write_all(format!("warning: {text}\n").as_bytes());
         }
     }
 
     /// The guest's standard error, for this one line: held open, it would keep a pipe from its end.
     fn open(&self, screen: StandardError) -> Option<File> {
-        let path = format!("/proc/{}/fd/2", self.guest_pid);
+        let path = format!("/proc/{}/fd/2", self.guest_pid?);
         let found = std::fs::metadata(&path).ok()?;
         // A socket cannot be opened; and in a file that is not appended to, the guest would write over our line.
         let is_ours = StandardError::of(&found) == screen
@@ -59,8 +74,8 @@ impl Complaints {
 
     /// Whether the guest's descriptor writes at the end, wherever that is by then.
     fn appends(&self) -> bool {
-        let info = std::fs::read_to_string(format!("/proc/{}/fdinfo/2", self.guest_pid));
-        let flags = info.ok().and_then(|info| {
+        let info = self.guest_pid.map(|pid| std::fs::read_to_string(format!("/proc/{pid}/fdinfo/2")));
+        let flags = info.and_then(Result::ok).and_then(|info| {
             let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?.trim().to_owned();
             u32::from_str_radix(&flags, 8).ok()
         });

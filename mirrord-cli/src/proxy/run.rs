@@ -131,6 +131,9 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
         Duration::from_secs(order.idle_timeout),
     )
     .map_err(cannot_start)?;
+    // Whoever waits for an editor's guest hears what there is to tell.
+    let waiting = order.guest_pid.is_none().then(|| command.try_clone()).and_then(Result::ok);
+    let complaints = Complaints::new(order.guest_pid, order.screen, waiting);
     let (lanes, far_end) = Lanes::pair().map_err(cannot_start)?;
     let process = AgentProcess::start(&order, far_end).map_err(|error| {
         failure(&format!("cannot run the agent `{}`", order.agent.display()), &error.into())
@@ -138,7 +141,7 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
     let gone =
         rights::watch(command.as_fd().try_clone_to_owned().map_err(cannot_start)?).map_err(cannot_start)?;
     let begun = tokio::select! {
-        begun = begin(&order, lanes, mount, watch) => begun,
+        begun = begin(&order, lanes, mount, watch, complaints) => begun,
         // After its order the command says nothing more: what can be read is its end.
         _ = gone.readable() => Err((Fault::with_words(libc::ECANCELED, "the command has ended"), None)),
     };
@@ -149,7 +152,9 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
     };
     tracing::info!(session = %order.session_id, "session stands");
     drop(report(command, &Report::Ready(ready)));
-    drop(command.shutdown(std::net::Shutdown::Both));
+    if order.guest_pid.is_some() {
+        drop(command.shutdown(std::net::Shutdown::Both));
+    }
     let serving = tokio::spawn(layers.clone().serve(listener));
     let incoming = &layers.session.incoming;
     let mut deliveries = JoinSet::new();
@@ -185,12 +190,13 @@ async fn begin(
     lanes: Lanes,
     mount: Option<Mount>,
     watch: Watch,
+    complaints: Complaints,
 ) -> Result<Begun, (Fault, Option<Farewell>)> {
     let greeted = tokio::time::timeout(AGENT_TIME, Agent::greet(lanes, order.owner.clone())).await;
     let greeted = greeted.unwrap_or_else(|_| Err(Fault::os(libc::ETIMEDOUT)));
     let (agent, mut events) = greeted.map_err(|fault| (fault, None))?;
     let relays = Relays::start().map_err(|error| (Fault::from(error), None))?;
-    match prepare(order, &agent, &relays, mount, watch).await {
+    match prepare(order, &agent, &relays, mount, watch, complaints).await {
         Ok((ready, layers, listener)) => Ok(Begun { ready, layers, relays, listener, agent, events }),
         Err(fault) => Err((fault, last_words(&mut events))),
     }
@@ -203,6 +209,7 @@ async fn prepare(
     relays: &Relays,
     mount: Option<Mount>,
     watch: Watch,
+    complaints: Complaints,
 ) -> Result<(Ready, Arc<Layers>, tokio_seqpacket::UnixSeqpacketListener), Fault> {
     let target = describe(agent).await?;
     let environment = fetch_environment(order, agent).await?;
@@ -245,7 +252,7 @@ async fn prepare(
     let session = Session {
         rules: order.rules.clone(),
         agent: agent.clone(),
-        complaints: Complaints::new(order.guest_pid, order.screen),
+        complaints,
         mapping,
         files,
         names: Names::default(),

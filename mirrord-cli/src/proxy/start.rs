@@ -3,6 +3,8 @@
 //! The command starts `mirrord intproxy` with one end of a unix stream socket pair as its standard input, writes one
 //! frame of [`Order`], and reads frames of [`Report`] until one of them is the last. The proxy then detaches from it:
 //! it has left the command's session and process group, and is nobody's child but init's.
+//! Where the command does not become the guest, the proxy keeps the socket: warnings still come, and its end is the
+//! session's.
 
 use std::path::PathBuf;
 
@@ -21,8 +23,8 @@ pub(crate) struct Order {
     pub(crate) session_id: String,
     /// Who starts the session, in words, for others who want the same port.
     pub(crate) owner: String,
-    /// The process that becomes the guest.
-    pub(crate) guest_pid: i32,
+    /// The process that becomes the guest; none if somebody else starts it, and the command waits for its end.
+    pub(crate) guest_pid: Option<i32>,
     /// The command's standard error; none if it is not to be written to.
     pub(crate) screen: Option<StandardError>,
     /// Where the agent steps in.

@@ -22,10 +22,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Watches the guest's main process, if there is one.
-    pub(crate) fn new(guest_pid: i32, start_idle: Duration, idle: Duration) -> io::Result<Self> {
-        let mut lifetime = Lifetime::new(start_idle, idle, guest_pid > 0);
-        let guest = match Pid::from_raw(guest_pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+    /// Watches the guest's main process, if that is known.
+    pub(crate) fn new(guest_pid: Option<i32>, start_idle: Duration, idle: Duration) -> io::Result<Self> {
+        let mut lifetime = Lifetime::new(start_idle, idle, guest_pid.is_some());
+        let guest = guest_pid.and_then(Pid::from_raw);
+        let guest = match guest.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
             Some(Ok(pidfd)) => Some(rights::watch(pidfd)?),
             Some(Err(_)) => {
                 lifetime.handle_guest_gone(Duration::ZERO);

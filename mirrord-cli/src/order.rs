@@ -1,0 +1,86 @@
+//! What a proxy is told: the configuration and the place of the target, as one order.
+
+use std::{
+    env, io,
+    path::{Path, PathBuf},
+};
+
+use mirrord_config::{Lowered, handoff::DataPath, lower::DataPathChoice};
+use mirrord_core::target::Target;
+use mirrord_protocol::agent::env::EnvironmentCall;
+use thiserror::Error;
+
+use crate::{
+    printer, progress,
+    proxy::start::{Order, Place},
+    random,
+    report::Explain,
+};
+
+/// Why nothing can be ordered: the user's fault.
+#[derive(Debug, Error)]
+#[error("cannot tell the working directory")]
+pub(crate) struct NoWorkingDirectory(#[source] io::Error);
+
+impl Explain for NoWorkingDirectory {
+    fn hint(&self) -> Option<String> {
+        Some("change to a folder that exists".to_owned())
+    }
+}
+
+/// Writes the order. `guest` is the process that becomes the guest; none if somebody else starts it.
+pub(crate) fn order(
+    lowered: &Lowered,
+    place: Place,
+    agent: PathBuf,
+    guest: Option<i32>,
+) -> Result<Order, NoWorkingDirectory> {
+    let environment = &lowered.environment;
+    let takes_environment = environment.enabled && lowered.target != Target::Targetless;
+    Ok(Order {
+        session_id: random::hex(16),
+        owner: owner(),
+        guest_pid: guest,
+        screen: if progress::is_off() || guest.is_none() { None } else { printer::screen() },
+        place,
+        agent,
+        rules: lowered.rules.clone(),
+        mapping: lowered.mapping.clone(),
+        environment: takes_environment.then(|| EnvironmentCall {
+            include: environment.include.clone(),
+            exclude: environment.exclude.clone(),
+        }),
+        data_path: match lowered.data_path {
+            // Every target of this version is on this machine.
+            DataPathChoice::Auto | DataPathChoice::Passed => DataPath::Passed,
+            DataPathChoice::Proxied => DataPath::Proxied,
+        },
+        start_dir: env::current_dir().map_err(NoWorkingDirectory)?,
+        debugger_ports: lowered.debugger_ports.clone(),
+        start_idle_timeout: lowered.proxy.start_idle_timeout,
+        idle_timeout: lowered.proxy.idle_timeout,
+        log: lowered.proxy.log_destination.as_deref().map(log_file),
+        log_level: lowered.proxy.log_level.clone(),
+        json_log: lowered.proxy.json_log,
+        agent_log_level: lowered.agent_log_level.clone(),
+    })
+}
+
+/// Who starts the session, in words: `ann on laptop`.
+fn owner() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+    let user = user.map_or_else(|| format!("user {}", nix::unistd::geteuid()), |user| user.name);
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    format!("{user} on {}", host.to_string_lossy())
+}
+
+/// The file of a log: a folder gets one with a name that no other session has.
+fn log_file(destination: &Path) -> PathBuf {
+    let is_folder = destination.is_dir() || destination.as_os_str().to_string_lossy().ends_with('/');
+    let file = if is_folder {
+        destination.join(format!("mirrord-intproxy-{}.log", std::process::id()))
+    } else {
+        destination.to_owned()
+    };
+    std::path::absolute(&file).unwrap_or(file)
+}
