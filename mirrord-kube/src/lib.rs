@@ -5,8 +5,11 @@
 //! `problem` says what went wrong, and what can be done.
 
 pub mod client;
+mod context;
+mod gateway;
 pub mod pod;
 pub mod resolve;
+mod secret;
 
 pub mod list;
 
@@ -19,6 +22,8 @@ pub mod port_forward;
 pub mod follow;
 pub mod remove;
 
+mod answer;
+mod ask;
 pub mod kubeconfig;
 pub mod problem;
 
