@@ -166,3 +166,6 @@ async fn credentials(
     }
     Ok((config, credentials))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::ByteString;
-use kube::config::{AuthInfo, Cluster, Config, Context, ExecAuthCluster, ExecInteractiveMode, Kubeconfig};
+use kube::config::{
+    AuthInfo, Cluster, Config, Context, ExecAuthCluster, ExecInteractiveMode, Kubeconfig, KubeconfigError,
+};
 use mirrord_core::{cluster::ClusterOptions, near::near};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
@@ -82,8 +84,14 @@ pub(crate) fn paths(options: &ClusterOptions, look_up: Lookup) -> Vec<PathBuf> {
 fn of_files(paths: Vec<PathBuf>, options: &ClusterOptions) -> Result<Chosen, ClusterError> {
     let mut file = Kubeconfig::default();
     for path in &paths {
-        let unreadable = |source| ClusterError::Unreadable { path: path.clone(), source: Box::new(source) };
-        file = Kubeconfig::read_from(path).and_then(|next| file.merge(next)).map_err(unreadable)?;
+        file = Kubeconfig::read_from(path).and_then(|next| file.merge(next)).map_err(|error| {
+            let source = match error {
+                KubeconfigError::ReadConfig(error, _) => error.into(),
+                KubeconfigError::Parse(error) => error.into(),
+                other => other.into(),
+            };
+            ClusterError::Unreadable { path: path.clone(), source }
+        })?;
     }
     let (name, context) = context(&file, &paths, options.context.as_deref())?;
     let cluster = file

@@ -1,1 +1,183 @@
-//! A scripted API server for tests.
+//! A scripted API server for tests: a real HTTP server in this process that answers by path, and remembers what it was
+//! asked.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, Response, body::Bytes, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use mirrord_core::cluster::ClusterOptions;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    task::JoinHandle,
+};
+
+use crate::client::Cluster;
+
+/// An API server that knows what it was told.
+pub(crate) struct ApiServer {
+    address: String,
+    script: Arc<Script>,
+    folder: TempDir,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Script {
+    /// The last that fits is given.
+    lines: Mutex<Vec<Line>>,
+    asked: Mutex<Vec<Asked>>,
+}
+
+struct Line {
+    verb: String,
+    path: String,
+    status: u16,
+    body: Value,
+}
+
+/// What was asked, and with what.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// `GET /api/v1/namespaces/shop/pods?labelSelector=app%3Dweb`.
+    pub(crate) line: String,
+    /// The `Authorization` header.
+    pub(crate) credentials: Option<String>,
+    /// The body, if it was JSON.
+    pub(crate) body: Value,
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl ApiServer {
+    /// Listens on a port of loopback; knows nothing yet, so that everything is `NotFound`.
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let script = Arc::new(Script::default());
+        let task = tokio::spawn({
+            let script = script.clone();
+            async move {
+                while let Ok((connection, _)) = listener.accept().await {
+                    tokio::spawn(serve(connection, script.clone()));
+                }
+            }
+        });
+        Self { address, script, folder: tempfile::tempdir().unwrap(), task }
+    }
+
+    /// From now on, this is the answer to this.
+    pub(crate) fn answers(&self, verb: &str, path: &str, status: u16, body: Value) -> &Self {
+        let line = Line { verb: verb.into(), path: path.into(), status, body };
+        self.script.lines.lock().unwrap().push(line);
+        self
+    }
+
+    /// An object is there.
+    pub(crate) fn has(&self, path: &str, object: Value) -> &Self {
+        self.answers("GET", path, 200, object)
+    }
+
+    /// Objects are there. A selector is not looked at: [`ApiServer::asked`] tells what it was.
+    pub(crate) fn lists(&self, path: &str, items: &[Value]) -> &Self {
+        self.answers("GET", path, 200, json!({ "metadata": { "resourceVersion": "1" }, "items": items }))
+    }
+
+    /// `ann` may not.
+    pub(crate) fn forbids(&self, verb: &str, path: &str) -> &Self {
+        let words = format!(r#"it is forbidden: User "ann" cannot {verb} resource at {path}"#);
+        self.answers(verb, path, 403, status(403, "Forbidden", &words))
+    }
+
+    /// What was asked, in order.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.script.asked.lock().unwrap().clone()
+    }
+
+    /// The same as lines.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.asked().into_iter().map(|asked| asked.line).collect()
+    }
+
+    /// A kubeconfig for it, whose user is the given text of YAML.
+    pub(crate) fn kubeconfig(&self, user: &str) -> ClusterOptions {
+        kubeconfig(&self.folder, &self.address, user)
+    }
+
+    /// A client of it, in namespace `shop`, with a token.
+    pub(crate) async fn cluster(&self) -> Cluster {
+        Cluster::connect(&self.kubeconfig("{token: secret}")).await.unwrap()
+    }
+}
+
+/// A kubeconfig for an address, in a file of the folder.
+pub(crate) fn kubeconfig(folder: &TempDir, address: &str, user: &str) -> ClusterOptions {
+    let path = folder.path().join("kubeconfig");
+    let text = format!(
+        "apiVersion: v1
+kind: Config
+current-context: here
+contexts:
+- {{name: here, context: {{cluster: it, user: ann, namespace: shop}}}}
+- {{name: there, context: {{cluster: nowhere, user: ann}}}}
+clusters:
+- {{name: it, cluster: {{server: '{address}'}}}}
+users:
+- {{name: ann, user: {user}}}
+"
+    );
+    std::fs::write(&path, text).unwrap();
+    ClusterOptions { kubeconfig: Some(path), ..ClusterOptions::default() }
+}
+
+/// What an API server says when it says no.
+pub(crate) fn status(code: u16, reason: &str, message: &str) -> Value {
+    json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code })
+}
+
+/// Serves one connection, encrypted or not.
+pub(crate) async fn serve_connection(connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    serve(connection, Arc::default()).await;
+}
+
+async fn serve(connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, script: Arc<Script>) {
+    let service = service_fn(move |request| {
+        let script = script.clone();
+        async move { Ok::<_, Infallible>(script.answer(request).await) }
+    });
+    // A client that goes away is no failure of the server's.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
+}
+
+impl Script {
+    async fn answer(&self, request: Request<hyper::body::Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let credentials = head.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        let verb = head.method.as_str().to_owned();
+        let path = head.uri.path().to_owned();
+        self.asked.lock().unwrap().push(Asked {
+            line: format!("{verb} {}", head.uri.path_and_query().map_or("", |it| it.as_str())),
+            credentials,
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+        });
+        let lines = self.lines.lock().unwrap();
+        let found = lines.iter().rev().find(|line| line.verb == verb && line.path == path);
+        let (code, body) = match found {
+            Some(line) => (line.status, line.body.to_string()),
+            None => (404, status(404, "NotFound", &format!("`{path}` not found")).to_string()),
+        };
+        let answer = Response::builder().status(code).header("content-type", "application/json");
+        answer.body(Full::new(body.into())).unwrap()
+    }
+}

@@ -28,7 +28,7 @@ pub mod kubeconfig;
 pub mod problem;
 
 #[cfg(test)]
-pub mod fixture;
+mod fixture;
 
 pub use agent::{AgentPod, Step};
 pub use client::Cluster;

@@ -1,6 +1,6 @@
 //! What goes wrong with a cluster, each with its hint.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, io, path::PathBuf};
 
 use thiserror::Error;
 
@@ -13,7 +13,7 @@ const RULES: &str = "`examples/rbac.yaml` has all that is needed";
 #[derive(Debug, Error)]
 pub enum ClusterError {
     /// No kubeconfig anywhere, and this is no pod.
-    #[error("there is no kubeconfig{}", at(looked))]
+    #[error("there is no kubeconfig{}", beside(looked))]
     NoKubeconfig {
         /// Where one could have been.
         looked: Vec<PathBuf>,
@@ -25,10 +25,10 @@ pub enum ClusterError {
         path: PathBuf,
         /// Why not.
         #[source]
-        source: Box<kube::config::KubeconfigError>,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// A kubeconfig that says something impossible.
-    #[error("{words}{}", at(paths))]
+    #[error("{words}{}", beside(paths))]
     Malformed {
         /// What is wrong, naming the entry.
         words: String,
@@ -38,7 +38,7 @@ pub enum ClusterError {
         hint: String,
     },
     /// Neither the user nor the kubeconfig chooses a context.
-    #[error("the kubeconfig has no current context{}", at(paths))]
+    #[error("the kubeconfig has no current context{}", beside(paths))]
     NoCurrentContext {
         /// The files.
         paths: Vec<PathBuf>,
@@ -46,7 +46,7 @@ pub enum ClusterError {
         contexts: Vec<String>,
     },
     /// A context that the kubeconfig does not have.
-    #[error("there is no context `{wanted}`{}", at(paths))]
+    #[error("there is no context `{wanted}`{}", beside(paths))]
     NoSuchContext {
         /// What was asked for.
         wanted: String,
@@ -261,7 +261,7 @@ impl ClusterError {
             Self::NoSuchContext { near, .. } => meant(near, "the kubeconfig has none"),
             Self::NoPlugin { advice, .. } => {
                 let usual = "install it; if it is there in another shell, `mirrord fix kubeconfig` writes its whole path into the kubeconfig";
-                advice.as_ref().map_or_else(|| usual.to_owned(), |advice| format!("{usual}\n{}", advice.trim()))
+                advice.as_ref().map_or_else(|| usual.to_owned(), |advice| format!("{usual}\nthe kubeconfig says: {}", advice.trim()))
             }
             Self::Plugin { .. } | Self::Unauthorized { .. } => {
                 "log in again as you do for `kubectl`: `kubectl get pods` must work in this shell".to_owned()
@@ -303,10 +303,10 @@ impl ClusterError {
     }
 }
 
-/// `: FILE, FILE`, or nothing.
-fn at(paths: &[PathBuf]) -> String {
+/// ` (FILE, FILE)`, or nothing.
+fn beside(paths: &[PathBuf]) -> String {
     let names: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
-    if names.is_empty() { String::new() } else { format!(" in {}", names.join(", ")) }
+    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
 }
 
 /// Some names after some words, or other words.
