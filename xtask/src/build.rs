@@ -28,16 +28,27 @@ fn build_for_the_desk() -> Result<(), String> {
     Ok(())
 }
 
-/// One program that carries the other two.
-fn build_for_users() -> Result<(), String> {
+/// The agent, quickly: beside the others, because alone it would be built of other pieces than with them.
+pub(crate) fn agent_for_the_desk() -> Result<PathBuf, String> {
+    build_for_the_desk()?;
+    Ok(target_folder().join("debug/mirrord-agent"))
+}
+
+/// The agent as one static file.
+pub(crate) fn agent_for_users() -> Result<PathBuf, String> {
     let host = host_triple()?;
-    let target = target_folder();
-    cargo(&["build", "-p", "mirrord-layer", "--profile", "layer"], &[])?;
     // Without an explicit target the flag would reach procedural macros, which cannot be static.
     let is_static = [("RUSTFLAGS", "-C target-feature=+crt-static")];
     cargo(&["build", "-p", "mirrord-agent", "--profile", "agent", "--target", &host], &is_static)?;
+    Ok(target_folder().join(&host).join("agent/mirrord-agent"))
+}
+
+/// One program that carries the other two.
+fn build_for_users() -> Result<(), String> {
+    let target = target_folder();
+    cargo(&["build", "-p", "mirrord-layer", "--profile", "layer"], &[])?;
     let layer = target.join("layer/libmirrord_layer.so");
-    let agent = target.join(&host).join("agent/mirrord-agent");
+    let agent = agent_for_users()?;
     let carried = [("MIRRORD_LAYER_BIN", text(&layer)?), ("MIRRORD_AGENT_BIN", text(&agent)?)];
     cargo(&["build", "-p", "mirrord-cli", "--release"], &carried)?;
     hold_promises(&[layer, agent, target.join("release/mirrord")])

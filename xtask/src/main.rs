@@ -1,11 +1,15 @@
 //! The one door: everything that can be done here, by one command.
 
+mod archive;
 mod bench;
 mod build;
+mod cluster;
 mod demo;
 mod ground;
 mod hooks;
+mod image;
 mod lint;
+mod names;
 mod needs;
 mod schema;
 mod test;
@@ -21,6 +25,12 @@ const DEEDS: &[Deed] = &[
     ("test [FLOOR]", "prove it: floors 0 to 5, or one of them", test::test),
     ("lint", "format and clippy, with warnings as errors", lint::lint),
     ("bench [--quick]", "what it costs, as ratios to a direct run inside the target", bench::bench),
+    (
+        "image [--desk] [--tag TAG] [--load]",
+        "the agent's image, as an archive; no engine is needed",
+        image::image,
+    ),
+    ("cluster up|down", "a real Kubernetes of one node on this machine", cluster::cluster),
     ("hooks", "count the hooked calls again, into docs/hooks.md", hooks::run),
     ("schema", "write the editors' schema of the configuration again", schema::schema),
 ];
@@ -31,7 +41,7 @@ fn main() -> ExitCode {
     let is_wanted = |usage: &str| usage.split(' ').next() == Some(wanted);
     let Some((.., deed)) = DEEDS.iter().find(|(usage, ..)| is_wanted(usage)) else {
         for (usage, what, _) in DEEDS {
-            show(&format!("cargo xtask {usage:<20} {what}\n"));
+            show(&format!("cargo xtask {usage:<36} {what}\n"));
         }
         return if wanted.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) };
     };

@@ -1,6 +1,6 @@
 //! What the proofs need beside a compiler, and how it is had.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use crate::{
     ground::{find, run},
@@ -24,37 +24,96 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("crun", "crun", "containers as targets"),
 ];
 
+/// The same, for a cluster on this machine.
+const CLUSTER_NEEDS: &[(&str, &str, &str)] = &[
+    ("kubectl", "kubernetes-client", "a cluster"),
+    ("etcd", "etcd-server", "a cluster"),
+    ("containerd", "containerd", "a cluster"),
+    ("runc", "runc", "a cluster"),
+    ("/usr/lib/cni/bridge", "containernetworking-plugins", "a cluster"),
+    ("iptables", "iptables", "a cluster"),
+    ("conntrack", "conntrack", "a cluster"),
+    ("socat", "socat", "a cluster"),
+    ("ip", "iproute2", "a cluster"),
+    ("openssl", "openssl", "a cluster"),
+    ("dnsmasq", "dnsmasq-base", "names in a cluster"),
+    ("gcc", "gcc", "a cluster"),
+    ("busybox", "busybox-static", "pods with a shell"),
+    ("python3", "python3", "pods with Python"),
+    ("/usr/lib/postgresql/15/bin/postgres", "postgresql-15", "a real database in a cluster"),
+    ("psql", "postgresql-client-15", "a real client of a real database in a cluster"),
+];
+
+/// The same, to build Kubernetes.
+const KUBERNETES_NEEDS: &[(&str, &str, &str)] = &[
+    ("/usr/lib/go-1.19/bin/go", "golang-1.19-go", "a cluster"),
+    (
+        "/usr/share/gocode/src/github.com/modern-go/reflect2/reflect2.go",
+        "golang-github-modern-go-reflect2-dev",
+        "a cluster",
+    ),
+    ("dpkg-source", "dpkg-dev", "a cluster"),
+    ("make", "make", "a cluster"),
+    ("rsync", "rsync", "a cluster"),
+    ("jq", "jq", "a cluster"),
+    ("patch", "patch", "a cluster"),
+];
+
 /// Installs what is missing where we may, and tells what stays missing.
 pub(crate) fn gather() {
-    let missing: Vec<_> = NEEDS.iter().filter(|(program, ..)| find(program).is_none()).collect();
+    let _ = gather_all(NEEDS);
+}
+
+/// The same for a cluster, which cannot do without.
+pub(crate) fn gather_for_cluster() -> Result<(), String> {
+    gather_all(CLUSTER_NEEDS)
+}
+
+/// The same for the build of Kubernetes.
+pub(crate) fn gather_to_build_kubernetes() -> Result<(), String> {
+    gather_all(KUBERNETES_NEEDS)
+}
+
+fn gather_all(needs: &[(&str, &str, &str)]) -> Result<(), String> {
+    let is_missing = |program: &str| {
+        if program.starts_with('/') { !Path::new(program).exists() } else { find(program).is_none() }
+    };
+    let missing: Vec<_> = needs.iter().filter(|(program, ..)| is_missing(program)).collect();
     if missing.is_empty() {
-        return;
+        return Ok(());
     }
     if is_root() && find("apt-get").is_some() {
         let packages: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
         say(&format!("installing {}", packages.join(" ")));
         let _ = run(apt().args(["update", "-qq"]));
-        if run(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(&packages)).is_err() {
+        if run(apt().args(INSTALL).args(&packages)).is_err() {
             // One package that is not to be had must not keep the others away.
             for package in packages {
-                let _ = run(apt().args(["install", "-y", "-qq", "--no-install-recommends", package]));
+                let _ = run(apt().args(INSTALL).arg(package));
             }
         }
     }
+    let mut lacking = Vec::new();
     for (program, package, what) in missing {
-        if find(program).is_none() {
+        if is_missing(program) {
             say(&format!("skipping {what}: `{program}` is missing (package `{package}`)"));
+            lacking.push(*program);
         }
     }
+    if lacking.is_empty() { Ok(()) } else { Err(format!("{} is missing", lacking.join(" and "))) }
 }
+
+/// Another `apt-get` may be at work: Kubernetes is built beside the tests.
+const INSTALL: [&str; 5] = ["install", "-y", "-qq", "--no-install-recommends", "-oDPkg::Lock::Timeout=300"];
 
 fn apt() -> Command {
     let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive");
+    // A database that is installed need not be started: level one is for one user alone.
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     command
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     status
         .lines()
