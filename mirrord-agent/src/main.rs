@@ -1,15 +1,22 @@
 //! Reads the arguments, steps into the target, serves.
 
+mod agent;
 mod args;
+mod container;
 mod dns;
+mod door;
 mod env;
 mod fs;
 mod hands;
 mod incoming;
 mod lanes;
 mod link;
+mod listen;
+mod log;
 mod namespace;
+mod origin;
 mod outgoing;
+mod rights;
 mod serve;
 mod session;
 mod target;
@@ -19,20 +26,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::{
-    args::{Args, Place},
-    hands::Hands,
-    lanes::Lanes,
-    target::Target,
+    args::Args, door::Closed, hands::Hands, lanes::Lanes, listen::Port, rights::Deed, target::Target,
 };
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(args.log_level.clone())
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
-    match run(&args.place()) {
+    log::start(&args.log_level, args.json_log);
+    match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the agent ends");
@@ -41,14 +41,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(place: &Place) -> std::io::Result<()> {
-    // Before anything else is opened: its number is all that tells it.
-    let lanes = Lanes::inherited()?;
+fn run(args: &Args) -> std::io::Result<()> {
+    let patience = args.communication_timeout();
+    let door = match args.listen {
+        // Before the target's network is entered, which is not ours to listen in.
+        Some(number) => Closed::Port(Port::open(number, args.pinned)?, patience),
+        // Before anything else is opened: its number is all that tells it.
+        None => Closed::Inherited(Lanes::inherited()?),
+    };
     lanes::raise_limit();
     // What a guest creates there has the mode that the guest says: its own umask is already in it.
     rustix::process::umask(rustix::fs::Mode::empty());
     // A user namespace can only be entered by a process of a single thread: this comes before every runtime.
-    let target = namespace::enter(place).map(Target::new);
+    let target = namespace::enter(&args.place()).map(Target::new);
     hands::give_up_rights()?;
     let n_workers = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 4));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -60,17 +65,29 @@ fn run(place: &Place) -> std::io::Result<()> {
     let served = match target {
         Ok(target) => {
             let hands = Hands::start(target.credentials())?;
-            let served = runtime.block_on(serve::serve(lanes, target, hands.handle()));
+            if args.listen.is_some() {
+                sweep(&target);
+            }
+            let served = runtime.block_on(serve::serve(door, target, hands.handle(), args.dns(), patience));
             hands.let_go();
             served
         }
         Err(error) => {
             let why = namespace::chain(&error);
             tracing::error!("{why}");
-            runtime.block_on(serve::refuse(lanes, &why))
+            runtime.block_on(serve::refuse(door, &why, patience))
         }
     };
     // A thread that waits in the kernel for a fifo's other end must not keep the process.
     runtime.shutdown_background();
     served
+}
+
+/// An agent that was killed with its whole container had nobody to tidy up behind it.
+fn sweep(target: &Target) {
+    if [Deed::Reach, Deed::Redirect].into_iter().all(|deed| target.permit(deed).is_ok())
+        && let Err(error) = incoming::sweep()
+    {
+        tracing::debug!(%error, "cannot look for what earlier agents have left");
+    }
 }

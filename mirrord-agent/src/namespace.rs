@@ -21,13 +21,15 @@ use nix::mount::{MsFlags, mount};
 use rustix::{
     fs::{CWD, Mode, OFlags},
     process::{Pid, PidfdFlags},
-    thread::LinkNameSpaceType,
+    thread::{CapabilitySet, LinkNameSpaceType},
 };
 use thiserror::Error;
 
 use crate::{
-    args::Place,
+    args::{Container, Place},
+    container::{self, FindError},
     fs::Root,
+    rights::{self, Deed, Lacks},
     target::{Credentials, Main, Standing},
 };
 
@@ -46,6 +48,12 @@ pub(crate) enum EnterError {
     /// The root cannot be opened.
     #[error("cannot open the root directory of `{0}`")]
     Root(String, #[source] io::Error),
+    /// The target's main process cannot be found.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// The rights that an agent in a cluster was left do not suffice.
+    #[error("{1}")]
+    Forbidden(#[source] Box<Self>, String),
 }
 
 /// An error and its causes in a line.
@@ -66,17 +74,84 @@ pub(crate) fn chain(error: &EnterError) -> String {
 /// When the target is gone, or may not be entered.
 pub(crate) fn enter(place: &Place) -> Result<Standing, EnterError> {
     match place {
-        Place::Process(pid) => enter_process(*pid),
+        Place::Process(pid) => enter_process(*pid, false),
+        Place::Container(container) => enter_container(container),
         Place::Netns { file, name } => enter_netns(file, name),
-        Place::Here => Ok(Standing { main: None, root: open_root("/", "this machine")? }),
+        Place::Here => {
+            Ok(Standing { main: None, root: open_root("/", "this machine")?, lacks: Lacks::default() })
+        }
     }
 }
 
-fn enter_process(pid: i32) -> Result<Standing, EnterError> {
+fn enter_container(container: &Container) -> Result<Standing, EnterError> {
+    let pid = container::find(&container.proc, container.id.as_deref(), container.ephemeral)?;
+    tracing::info!(pid, "found the target's main process");
+    let entered = if container.ephemeral { stand_beside(pid) } else { enter_process(pid, true) };
+    entered.map_err(|error| match error.deed() {
+        Some(deed) => {
+            let words = deed.why(rights::ours());
+            EnterError::Forbidden(
+                Box::new(error),
+                format!("the agent cannot reach its target, because {words}"),
+            )
+        }
+        None => error,
+    })
+}
+
+/// The target is a container of our own pod: its network is ours, and its files may be.
+fn stand_beside(pid: i32) -> Result<Standing, EnterError> {
+    let watch = watch(pid)?;
+    let credentials = credentials(pid)?;
+    let ours = rights::ours();
+    let mut lacks = lacks(ours, credentials.as_ref());
+    let root = match open_root(format!("/proc/{pid}/root"), &pid.to_string()) {
+        Err(EnterError::Root(_, error)) if is_forbidden(&error) => {
+            lacks.note(Deed::Look, ours);
+            // Names are asked for by the files that the whole pod has.
+            open_root("/", "the agent")?
+        }
+        root => root?,
+    };
+    Ok(Standing { main: Some(Main { pid, watch, uts: None, credentials }), root, lacks })
+}
+
+impl EnterError {
+    /// What the kernel forbids, if that is why.
+    fn deed(&self) -> Option<Deed> {
+        match self {
+            Self::Read(_, error) | Self::Root(_, error) if is_forbidden(error) => Some(Deed::Look),
+            Self::Enter(_, _, error) if is_forbidden(error) => Some(Deed::Reach),
+            _ => None,
+        }
+    }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+fn lacks(ours: CapabilitySet, target: Option<&Credentials>) -> Lacks {
+    Lacks::of(ours, target, rustix::process::geteuid().as_raw())
+}
+
+/// What is readable once a process has ended (`pidfd_open(2)`).
+fn watch(pid: i32) -> Result<OwnedFd, EnterError> {
     let gone = |error: io::Error| EnterError::Process(pid, error);
     let number = Pid::from_raw(pid).ok_or_else(|| gone(io::ErrorKind::InvalidInput.into()))?;
+    rustix::process::pidfd_open(number, PidfdFlags::empty()).map_err(|error| gone(error.into()))
+}
+
+fn credentials(pid: i32) -> Result<Option<Credentials>, EnterError> {
+    let status = PathBuf::from(format!("/proc/{pid}/status"));
+    let text = std::fs::read_to_string(&status).map_err(|error| EnterError::Read(status, error))?;
+    Ok(Credentials::parse(&text))
+}
+
+/// Enters the namespaces of a process. An agent in a pod says what it has too few rights for, and does without it.
+fn enter_process(pid: i32, in_pod: bool) -> Result<Standing, EnterError> {
     // The descriptor comes first: whatever is read afterwards is of this process, or the watch says that it is gone.
-    let watch = rustix::process::pidfd_open(number, PidfdFlags::empty()).map_err(|e| gone(e.into()))?;
+    let watch = watch(pid)?;
     let folder = PathBuf::from(format!("/proc/{pid}"));
     let [user, net, uts] = ["user", "net", "uts"].map(|kind| {
         let path = folder.join("ns").join(kind);
@@ -84,18 +159,29 @@ fn enter_process(pid: i32) -> Result<Standing, EnterError> {
     });
     let (user, net, uts) = (user?, net?, uts?);
     let name = pid.to_string();
-    if is_another(&net, "net")? {
-        if is_another(&user, "user")? {
-            step(&user, LinkNameSpaceType::User, "user", &name)?;
-        }
-        step(&net, LinkNameSpaceType::Network, "network", &name)?;
-    }
+    let entered = enter_network(&user, &net, &name);
     let root = open_root(folder.join("root"), &name)?;
-    let status = folder.join("status");
-    let text = std::fs::read_to_string(&status).map_err(|error| EnterError::Read(status, error))?;
-    let credentials = Credentials::parse(&text);
+    let credentials = credentials(pid)?;
+    let ours = rights::ours();
+    let mut lacks = if in_pod { lacks(ours, credentials.as_ref()) } else { Lacks::default() };
+    match entered {
+        Err(EnterError::Enter(_, _, error)) if in_pod && is_forbidden(&error) => {
+            lacks.note(Deed::Reach, ours);
+        }
+        entered => entered?,
+    }
     let uts = is_another(&uts, "uts")?.then(|| OwnedFd::from(uts));
-    Ok(Standing { main: Some(Main { pid, watch, uts, credentials }), root })
+    Ok(Standing { main: Some(Main { pid, watch, uts, credentials }), root, lacks })
+}
+
+fn enter_network(user: &File, net: &File, name: &str) -> Result<(), EnterError> {
+    if is_another(net, "net")? {
+        if is_another(user, "user")? {
+            step(user, LinkNameSpaceType::User, "user", name)?;
+        }
+        step(net, LinkNameSpaceType::Network, "network", name)?;
+    }
+    Ok(())
 }
 
 fn enter_netns(file: &Path, name: &str) -> Result<Standing, EnterError> {
@@ -104,7 +190,7 @@ fn enter_netns(file: &Path, name: &str) -> Result<Standing, EnterError> {
     if let Err(error) = overlay(&Path::new("/etc/netns").join(name)) {
         tracing::warn!(%error, name, "the files of `/etc/netns` cannot be laid over those of `/etc`");
     }
-    Ok(Standing { main: None, root: open_root("/", name)? })
+    Ok(Standing { main: None, root: open_root("/", name)?, lacks: Lacks::default() })
 }
 
 fn overlay(folder: &Path) -> io::Result<()> {

@@ -1,84 +1,63 @@
-//! Lanes as they come: who they belong to, and what they are for.
+//! The life of an agent: until its proxies or its target are gone.
 
 use std::{
-    collections::HashMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use mirrord_protocol::{
-    agent::{FromAgent, Hello, LaneKey, LaneOpen, Welcome, control::Farewell},
-    fault::Fault,
-    frame::encode_frame,
-    id::ClientId,
-    version::Version,
-    wire,
-};
-use serde::Serialize;
+use mirrord_core::steal::{Clients, Due};
+use mirrord_protocol::agent::{LaneOpen, Welcome, control::Farewell};
+use mirrord_trunk::Parting;
 use tokio::{
     io::unix::AsyncFd,
     net::UnixStream,
     runtime::Handle,
-    signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
 };
 
 use crate::{
+    agent::{self, Agent, OPENING, answer},
+    door::{Closed, Door, Knock},
     incoming::{Event, Incoming},
-    lanes::Lanes,
-    link::{self, LaneReader, LinkError},
-    outgoing,
-    session::{self, Session},
+    link::LaneReader,
+    origin::{Origin, OriginId},
     target::Target,
 };
 
-/// How long a lane may take to say what it is for, and an answer to be read at the end.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// What stands behind the door.
+#[derive(Clone, Debug)]
+enum House {
+    /// An agent that has reached its target.
+    Agent(Arc<Agent>),
+    /// One that has not, and why.
+    Empty(Arc<str>),
+}
 
-/// How long the sessions may take to hear a farewell.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// How long bytes may not move before they are given up.
-const STALL: Duration = Duration::from_secs(60);
-
-/// What all sessions share.
+/// Why it is over.
 #[derive(Debug)]
-pub(crate) struct Agent {
-    /// The target.
-    pub(crate) target: Target,
-    /// The traffic that it receives.
-    pub(crate) incoming: Incoming,
-    /// The threads that touch files.
-    pub(crate) hands: Handle,
-    sessions: Mutex<Sessions>,
-    /// How many lanes of bytes or datagrams are carried.
-    n_carried: watch::Sender<usize>,
-    /// How the proxy has gone, once it has.
-    gone: watch::Sender<Option<Gone>>,
+enum Over {
+    /// Nobody is there for whom to stay.
+    Alone,
+    /// The proxy that has started us is gone, and how.
+    Closed(Parting),
+    /// Something is to be said to all who are there.
+    Farewell(Farewell),
 }
 
-/// How a proxy goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gone {
-    /// It has delivered all that its guest wrote, and said so.
-    InOrder,
-    /// It was killed.
-    Suddenly,
-}
-
-#[derive(Debug, Default)]
-struct Sessions {
-    last: ClientId,
-    living: HashMap<LaneKey, Arc<Session>>,
-}
-
-/// Serves until the proxy or the target is gone, and undoes everything.
+/// Serves until nobody is there to be served, or the target is gone, and undoes everything. `patience` is how long an
+/// agent with a port stays alone.
 ///
 /// # Errors
 /// When the kernel does not let us wait.
-pub(crate) async fn serve(lanes: Lanes, target: Target, hands: Handle) -> io::Result<()> {
-    let arriving = lanes.arriving()?;
+pub(crate) async fn serve(
+    door: Closed,
+    target: Target,
+    hands: Handle,
+    dns: crate::args::DnsOptions,
+    patience: Duration,
+) -> io::Result<()> {
     let watch = target
         .watch()?
         .map(|watch| {
@@ -87,60 +66,127 @@ pub(crate) async fn serve(lanes: Lanes, target: Target, hands: Handle) -> io::Re
         })
         .transpose()?;
     let (events_tx, events_rx) = mpsc::unbounded_channel();
-    let agent = Arc::new(Agent {
-        target,
-        incoming: Incoming::start(events_tx),
-        hands,
-        sessions: Mutex::default(),
-        n_carried: watch::Sender::default(),
-        gone: watch::Sender::default(),
-    });
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let agent = Arc::new(Agent::new(target, Incoming::start(events_tx), hands, dns));
     tokio::spawn(deliver(agent.clone(), events_rx));
-    loop {
-        tokio::select! {
-            lane = arriving.next() => match lane {
-                Ok(Some(lane)) => {
-                    tokio::spawn(receive(agent.clone(), lane));
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "no lane comes any more");
-                    break;
-                }
-            },
-            () = ended(watch.as_ref()) => {
-                agent.say_farewell(&Farewell::TargetGone).await;
-                break;
-            }
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-        }
+    let mut door = door.open()?;
+    let house = House::Agent(agent.clone());
+    let over = live(&mut door, &house, watch.as_ref(), patience).await?;
+    if let Over::Farewell(farewell) = &over {
+        agent.say_farewell(farewell).await;
+        agent.cut_all();
     }
-    let gone = if arriving.has_parted() { Gone::InOrder } else { Gone::Suddenly };
-    agent.gone.send_replace(Some(gone));
     agent.incoming.shutdown().await;
-    if gone == Gone::InOrder {
-        agent.drain().await;
+    match over {
+        Over::Alone | Over::Closed(Parting::InOrder) => agent.drain().await,
+        Over::Closed(Parting::Suddenly) | Over::Farewell(_) => {}
     }
+    door.close().await;
     Ok(())
 }
 
-/// Tells every session why there is no agent, until the proxy has gone.
+/// Tells every session why there is no agent, until nobody is there to be told.
 ///
 /// # Errors
 /// When the kernel does not let us wait.
-pub(crate) async fn refuse(lanes: Lanes, why: &str) -> io::Result<()> {
-    let arriving = lanes.arriving()?;
-    while let Some(lane) = arriving.next().await? {
-        let lane = Arc::new(lane);
-        let mut reader = LaneReader::new(lane.clone());
-        if let Ok(Ok(LaneOpen::Control(_))) = tokio::time::timeout(PATIENCE, open(&mut reader)).await {
-            // Whoever does not read it learns from the end that there is nobody.
-            let _ = answer(&lane, &Welcome::Refused(why.to_owned())).await;
+pub(crate) async fn refuse(door: Closed, why: &str, patience: Duration) -> io::Result<()> {
+    let mut door = door.open()?;
+    live(&mut door, &House::Empty(why.into()), None, patience).await?;
+    door.close().await;
+    Ok(())
+}
+
+/// Receives whoever comes, until it is over.
+async fn live(
+    door: &mut Door,
+    house: &House,
+    watch: Option<&AsyncFd<std::os::fd::OwnedFd>>,
+    patience: Duration,
+) -> io::Result<Over> {
+    let began = Instant::now();
+    // Without a port, the end of the only proxy is told by the door itself.
+    let mut clients = Clients::new(if door.is_port() { patience } else { Duration::MAX });
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    loop {
+        tokio::select! {
+            knock = door.next() => match knock {
+                Knock::Lane(origin, lane) => {
+                    clients.handle_seen(origin.id);
+                    house.receive(origin, lane);
+                }
+                Knock::Away(origin) => clients.handle_away(origin.id, began.elapsed()),
+                Knock::Back(origin) => {
+                    if clients.handle_back(origin.id) {
+                        house.resume(origin.id).await;
+                    }
+                }
+                Knock::Ended(origin, how) => {
+                    clients.handle_ended(origin.id, how == Parting::InOrder, began.elapsed());
+                }
+                Knock::Closed(how) => return Ok(Over::Closed(how)),
+            },
+            () = ended(watch) => return Ok(Over::Farewell(Farewell::TargetGone)),
+            () = either(&mut terminate, &mut interrupt) => return Ok(Over::Farewell(Farewell::Evicted)),
+            () = until(began, clients.next_deadline()) => {}
+        }
+        while let Some(due) = clients.poll_due(began.elapsed()) {
+            match due {
+                Due::Suspend(origin) => house.suspend(origin).await,
+                Due::Leave => return Ok(Over::Alone),
+            }
         }
     }
-    Ok(())
+}
+
+impl House {
+    fn receive(&self, origin: Arc<Origin>, lane: UnixStream) {
+        match self {
+            Self::Agent(agent) => {
+                tokio::spawn(agent::receive(agent.clone(), origin, lane));
+            }
+            Self::Empty(why) => {
+                tokio::spawn(turn_away(why.clone(), lane));
+            }
+        }
+    }
+
+    async fn suspend(&self, origin: OriginId) {
+        let Self::Agent(agent) = self else { return };
+        for session in agent.sessions_where(|session| session.origin.id == origin) {
+            tracing::info!(client = %session.client, "gives its ports back until it is there again");
+            agent.incoming.client_away(session.client).await;
+        }
+    }
+
+    async fn resume(&self, origin: OriginId) {
+        let Self::Agent(agent) = self else { return };
+        for session in agent.sessions_where(|session| session.origin.id == origin) {
+            agent.incoming.client_back(session.client).await;
+        }
+    }
+}
+
+async fn turn_away(why: Arc<str>, lane: UnixStream) {
+    let lane = Arc::new(lane);
+    let mut reader = LaneReader::new(lane.clone());
+    if let Ok(Ok(LaneOpen::Control(_))) = tokio::time::timeout(OPENING, agent::open(&mut reader)).await {
+        // Whoever does not read it learns from the end that there is nobody.
+        let _ = answer(&lane, &Welcome::Refused(why.to_string())).await;
+    }
+}
+
+async fn either(first: &mut Signal, second: &mut Signal) {
+    tokio::select! {
+        _ = first.recv() => {}
+        _ = second.recv() => {}
+    }
+}
+
+/// Waits for a moment, for ever if there is none.
+async fn until(began: Instant, deadline: Option<Duration>) {
+    match deadline.and_then(|deadline| began.checked_add(deadline)) {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for the end of the target's main process, for ever if there is none.
@@ -161,7 +207,7 @@ async fn deliver(agent: Arc<Agent>, mut events: mpsc::UnboundedReceiver<Event>) 
     while let Some(event) = events.recv().await {
         match event {
             Event::Arrival { client, arrival, socket } => {
-                let told = match agent.session_of(client) {
+                let told = match agent.sessions_where(|session| session.client == client).pop() {
                     Some(session) => session.tell_arrival(arrival, socket),
                     None => Err(socket),
                 };
@@ -170,154 +216,10 @@ async fn deliver(agent: Arc<Agent>, mut events: mpsc::UnboundedReceiver<Event>) 
                 }
             }
             Event::Log { client, line } => {
-                for session in agent.sessions_of(client) {
+                for session in agent.sessions_where(|it| client.is_none_or(|client| it.client == client)) {
                     session.tell_log(line.clone());
                 }
             }
         }
     }
-}
-
-/// Takes a new lane to where it belongs.
-async fn receive(agent: Arc<Agent>, lane: UnixStream) {
-    let lane = Arc::new(lane);
-    let mut reader = LaneReader::new(lane.clone());
-    let opened = match tokio::time::timeout(PATIENCE, open(&mut reader)).await {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "a lane did not say what it is for");
-            let _ = answer(&lane, &FromAgent::Farewell(Farewell::Protocol(error.to_string()))).await;
-            return;
-        }
-        Err(_) => return tracing::warn!("a lane did not say in time what it is for"),
-    };
-    let key = match &opened {
-        LaneOpen::Control(hello) => return agent.welcome(hello, &lane, reader).await,
-        LaneOpen::Connect(key, _) | LaneOpen::Datagrams(key, _) | LaneOpen::Arrival(key, _) => key,
-    };
-    let Some(session) = agent.session(key) else {
-        let fault = Fault::with_words(libc::EACCES, "the lane shows the key of no session");
-        let _ = answer(&lane, &Err::<(), _>(fault)).await;
-        return;
-    };
-    agent.n_carried.send_modify(|n_carried| *n_carried += 1);
-    tokio::select! {
-        () = agent.cut(&session) => {}
-        () = outgoing::lane(&agent, session.client, &lane, reader, opened) => {}
-    }
-    agent.n_carried.send_modify(|n_carried| *n_carried -= 1);
-}
-
-async fn open(reader: &mut LaneReader) -> Result<LaneOpen, LinkError> {
-    let frame = reader.next_frame().await?;
-    let frame = frame.ok_or_else(|| LinkError::Broken(io::ErrorKind::UnexpectedEof.into()))?;
-    Ok(wire::decode(&frame)?)
-}
-
-/// Writes a lane's only frame.
-///
-/// # Errors
-/// When the lane is gone.
-pub(crate) async fn answer<T: Serialize>(lane: &UnixStream, answer: &T) -> io::Result<()> {
-    link::send(lane, &encode_frame(answer).map_err(io::Error::other)?, None).await
-}
-
-impl Agent {
-    /// Waits until a session's lanes are to be cut: never, if its proxy has parted in order. Then each has its own end.
-    async fn cut(&self, session: &Session) {
-        session.ended().await;
-        let mut gone = self.gone.subscribe();
-        let known = tokio::time::timeout(LAST_WORDS, gone.wait_for(Option::is_some)).await;
-        let in_order = known.is_ok_and(|known| known.is_ok_and(|gone| *gone == Some(Gone::InOrder)));
-        if in_order {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Waits until what was written has been delivered, or nothing moves any more.
-    async fn drain(&self) {
-        let mut n_carried = self.n_carried.subscribe();
-        let mut progress = outgoing::stream::progress();
-        while tokio::time::timeout(STALL, n_carried.wait_for(|n_carried| *n_carried == 0)).await.is_err() {
-            let now = outgoing::stream::progress();
-            if now == progress {
-                return tracing::warn!("what was still to be delivered does not move");
-            }
-            progress = now;
-        }
-    }
-
-    async fn welcome(self: &Arc<Self>, hello: &Hello, lane: &Arc<UnixStream>, reader: LaneReader) {
-        let Some(version) = Version::OURS.settle(hello.version) else {
-            let words = format!("the agent speaks version {}, the proxy {}", Version::OURS, hello.version);
-            let _ = answer(lane, &Welcome::Refused(words)).await;
-            return;
-        };
-        let Ok(key) = random_key() else {
-            let words = "the kernel gives no random bytes".to_owned();
-            let _ = answer(lane, &Welcome::Refused(words)).await;
-            return;
-        };
-        let (session, told) = self.begin(key, hello.owner.clone(), lane.clone());
-        if answer(lane, &Welcome::Settled(version, key)).await.is_ok() {
-            session::run(self, &session, reader, told).await;
-        }
-        self.finish(&key).await;
-    }
-
-    fn begin(
-        &self,
-        key: LaneKey,
-        owner: String,
-        lane: Arc<UnixStream>,
-    ) -> (Arc<Session>, mpsc::UnboundedReceiver<session::News>) {
-        let mut sessions = self.sessions();
-        sessions.last = sessions.last.next();
-        let (session, news) = Session::new(sessions.last, owner, lane);
-        let session = Arc::new(session);
-        sessions.living.insert(key, session.clone());
-        (session, news)
-    }
-
-    async fn finish(&self, key: &LaneKey) {
-        let Some(session) = self.sessions().living.remove(key) else { return };
-        session.end();
-        self.incoming.client_gone(session.client).await;
-    }
-
-    async fn say_farewell(&self, farewell: &Farewell) {
-        let sessions: Vec<_> = self.sessions_of(None);
-        let words = async {
-            for session in sessions {
-                session.say(&FromAgent::Farewell(farewell.clone()), None).await;
-            }
-        };
-        if tokio::time::timeout(LAST_WORDS, words).await.is_err() {
-            tracing::debug!("not every proxy has heard the farewell");
-        }
-    }
-
-    fn session(&self, key: &LaneKey) -> Option<Arc<Session>> {
-        self.sessions().living.get(key).cloned()
-    }
-
-    fn session_of(&self, client: ClientId) -> Option<Arc<Session>> {
-        self.sessions_of(Some(client)).pop()
-    }
-
-    fn sessions_of(&self, client: Option<ClientId>) -> Vec<Arc<Session>> {
-        let sessions = self.sessions();
-        let concerned = |session: &&Arc<Session>| client.is_none_or(|client| session.client == client);
-        sessions.living.values().filter(concerned).cloned().collect()
-    }
-
-    fn sessions(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn random_key() -> rustix::io::Result<LaneKey> {
-    let mut key = [0; 16];
-    let n_bytes = rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
-    if n_bytes == key.len() { Ok(LaneKey(key)) } else { Err(rustix::io::Errno::IO) }
 }

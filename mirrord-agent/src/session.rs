@@ -15,11 +15,12 @@ use mirrord_protocol::{
         AgentAnswer, AgentCall, FromAgent, ToAgent,
         control::{Farewell, LogLine},
         fs::FsCall,
-        incoming::Arrival,
+        incoming::{Arrival, Wish},
     },
     fault::Fault,
     frame::encode_frame,
     id::{ClientId, RequestId},
+    version::Version,
     wire,
 };
 use tokio::{
@@ -29,11 +30,13 @@ use tokio::{
 };
 
 use crate::{
+    agent::Agent,
     dns, env,
     fs::{self, Files},
     link::{self, LaneReader, LinkError},
+    origin::Origin,
     outgoing,
-    serve::Agent,
+    rights::Deed,
 };
 
 /// How many calls of a session may be under way.
@@ -44,7 +47,10 @@ const MAX_CALLS: usize = 512;
 pub(crate) struct Session {
     /// Its number.
     pub(crate) client: ClientId,
+    /// Whose it is.
+    pub(crate) origin: Arc<Origin>,
     owner: String,
+    version: Version,
     /// The control lane, for whoever writes a frame.
     lane: Arc<Mutex<Arc<UnixStream>>>,
     files: Files,
@@ -69,12 +75,16 @@ impl Session {
     pub(crate) fn new(
         client: ClientId,
         owner: String,
+        version: Version,
+        origin: Arc<Origin>,
         lane: Arc<UnixStream>,
     ) -> (Self, mpsc::UnboundedReceiver<News>) {
         let (news, told) = mpsc::unbounded_channel();
         let session = Self {
             client,
+            origin,
             owner,
+            version,
             lane: Arc::new(Mutex::new(lane)),
             files: Files::default(),
             news,
@@ -116,6 +126,19 @@ impl Session {
         let Ok(bytes) = encode_frame(frame) else { return false };
         let lane = self.lane.clone().lock_owned().await;
         self.send(&lane, &bytes, descriptor).await
+    }
+
+    /// Says that the agent goes, in words that the proxy knows.
+    pub(crate) async fn say_farewell(&self, farewell: Farewell) {
+        /// The first version that knows [`Farewell::Evicted`].
+        const EVICTED: Version = Version { major: 1, minor: 1 };
+        let farewell = match farewell {
+            Farewell::Evicted if self.version < EVICTED => {
+                Farewell::Failed("the agent was told to end".to_owned())
+            }
+            farewell => farewell,
+        };
+        self.say(&FromAgent::Farewell(farewell), None).await;
     }
 
     async fn send(&self, lane: &UnixStream, bytes: &[u8], descriptor: Option<OwnedFd>) -> bool {
@@ -234,7 +257,8 @@ async fn listen(
         match call.call {
             AgentCall::Ping => session.answer(id, DONE).await,
             AgentCall::Socket(call) => {
-                let made = outgoing::socket(call).map(|socket| (AgentAnswer::Done, Some(socket)));
+                let made = agent.target.permit(Deed::Reach).and_then(|()| outgoing::socket(call));
+                let made = made.map(|socket| (AgentAnswer::Done, Some(socket)));
                 session.answer(id, made).await;
             }
             AgentCall::Close(file) => {
@@ -271,6 +295,7 @@ const DONE: Answer = Ok((AgentAnswer::Done, None));
 
 /// Does a file call on the thread that it is on, and answers even if we are at fault.
 fn files(agent: &Agent, session: &Session, call: &FsCall) -> Answer {
+    agent.target.permit(Deed::Look)?;
     let done = catch_unwind(AssertUnwindSafe(|| fs::perform(agent.target.root(), &session.files, call)));
     let (answer, descriptor) = done.unwrap_or_else(|_| Err(failed()))?;
     Ok((AgentAnswer::Fs(answer), descriptor))
@@ -292,18 +317,28 @@ async fn perform(
             let described = tokio::task::spawn_blocking(move || agent.target.describe()).await;
             described.map(|target| (AgentAnswer::Target(target), None)).map_err(|_| Fault::os(libc::EIO))
         }
-        AgentCall::Environment(call) => env::environment(agent.target.pid(), &call)
-            .map(|environment| (AgentAnswer::Environment(environment), None)),
+        AgentCall::Environment(call) => {
+            agent.target.permit(Deed::Look)?;
+            env::environment(agent.target.pid(), &call)
+                .map(|environment| (AgentAnswer::Environment(environment), None))
+        }
         AgentCall::Dns(call) => {
+            agent.target.permit(Deed::Reach)?;
             let config = by_hand(agent, |agent| Ok(dns::Config::read(agent.target.root()))).await?;
+            let config = config.with(agent.dns);
             dns::ask(&config, &call).await.map(|answer| (AgentAnswer::Dns(answer), None))
         }
         AgentCall::UnixSocket(call) => {
-            by_hand(agent, move |agent| outgoing::unix::connect(agent.target.root(), &call))
+            by_hand(agent, move |agent| outgoing::unix::connect(&agent.target, &call))
                 .await
                 .map(|socket| (AgentAnswer::Done, Some(socket)))
         }
         AgentCall::Subscribe(call) => {
+            agent.target.permit(Deed::Reach)?;
+            agent.target.permit(match call.wish {
+                Wish::Steal => Deed::Redirect,
+                Wish::Mirror => Deed::Capture,
+            })?;
             agent.incoming.subscribe(session.client, session.owner.clone(), call).await?;
             DONE
         }

@@ -6,13 +6,16 @@ use std::{
     os::fd::{AsFd, AsRawFd as _, OwnedFd},
 };
 
-use mirrord_protocol::agent::control::TargetDescription;
+use mirrord_protocol::{agent::control::TargetDescription, fault::Fault};
 use rustix::{
     net::{AddressFamily, SocketFlags, SocketType},
     thread::{CapabilitySet, LinkNameSpaceType},
 };
 
-use crate::fs::Root;
+use crate::{
+    fs::Root,
+    rights::{Deed, Lacks},
+};
 
 /// What entering the target has given.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(crate) struct Standing {
     pub(crate) main: Option<Main>,
     /// The root directory.
     pub(crate) root: Root,
+    /// What may not be done there.
+    pub(crate) lacks: Lacks,
 }
 
 /// The target's main process.
@@ -82,6 +87,19 @@ impl Target {
         &self.standing.root
     }
 
+    /// What may not be done there.
+    pub(crate) fn lacks(&self) -> &Lacks {
+        &self.standing.lacks
+    }
+
+    /// Whether something may be done there.
+    ///
+    /// # Errors
+    /// `EPERM`, and why.
+    pub(crate) fn permit(&self, deed: Deed) -> Result<(), Fault> {
+        self.standing.lacks.permit(deed)
+    }
+
     /// The number of its main process, where there is one.
     pub(crate) fn pid(&self) -> Option<i32> {
         self.standing.main.as_ref().map(|main| main.pid)
@@ -100,12 +118,13 @@ impl Target {
     /// The target in a few words, as it is now.
     pub(crate) fn describe(&self) -> TargetDescription {
         let (hostname, domain) = self.names();
+        let is_reached = self.permit(Deed::Reach).is_ok();
         TargetDescription {
             hostname,
             domain,
             pid: self.pid(),
-            addresses: addresses(),
-            netns_cookie: netns_cookie().unwrap_or_default(),
+            addresses: if is_reached { addresses() } else { Vec::new() },
+            netns_cookie: if is_reached { netns_cookie().unwrap_or_default() } else { 0 },
         }
     }
 

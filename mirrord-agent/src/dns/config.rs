@@ -7,7 +7,7 @@ use std::{
 
 use hickory_resolver::{proto::rr::Name, system_conf::parse_resolv_conf};
 
-use crate::fs::Root;
+use crate::{args::DnsOptions, fs::Root};
 
 /// The most name servers that are asked (`MAXNS` of `resolv.h`).
 const MAX_SERVERS: usize = 3;
@@ -29,6 +29,15 @@ impl Config {
     pub(crate) fn read(root: &Root) -> Self {
         let read = |path: &[u8]| root.read_small(path).unwrap_or_default();
         Self::parse(&read(b"/etc/resolv.conf"), &read(b"/etc/hosts"))
+    }
+
+    /// With these options instead of the target's own.
+    pub(crate) fn with(self, options: DnsOptions) -> Self {
+        Self {
+            timeout: options.timeout.unwrap_or(self.timeout),
+            attempts: options.attempts.unwrap_or(self.attempts),
+            ..self
+        }
     }
 
     fn parse(resolv_conf: &[u8], hosts: &[u8]) -> Self {
@@ -121,6 +130,15 @@ mod tests {
         for text in [&b""[..], b"# nothing\n", b"search x\n", b"\xff\xfe"] {
             assert_eq!(Config::parse(text, b"").servers, ["127.0.0.1:53".parse().unwrap()]);
         }
+    }
+
+    #[test]
+    fn what_the_user_says_stands_before_what_the_target_says() {
+        let config = || Config::parse(b"nameserver 10.0.0.1\noptions timeout:7 attempts:4\n", b"");
+        let told = DnsOptions { timeout: Some(Duration::from_secs(1)), attempts: None };
+        let (silent, told) = (config().with(DnsOptions::default()), config().with(told));
+        assert_eq!((silent.timeout.as_secs(), silent.attempts), (7, 4));
+        assert_eq!((told.timeout.as_secs(), told.attempts), (1, 4));
     }
 
     #[test]

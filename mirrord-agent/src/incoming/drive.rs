@@ -59,6 +59,14 @@ pub(super) enum Command {
         client: ClientId,
         reply: oneshot::Sender<()>,
     },
+    Away {
+        client: ClientId,
+        reply: oneshot::Sender<()>,
+    },
+    Back {
+        client: ClientId,
+        reply: oneshot::Sender<()>,
+    },
     Return {
         client: ClientId,
         arrival: ArrivalId,
@@ -167,6 +175,21 @@ impl Driver {
                 self.pass_all(left);
                 let _ = reply.send(());
             }
+            Command::Away { client, reply } => {
+                self.subscriptions.handle_away(client);
+                self.undo();
+                let left = self.arrivals.finish_all(client);
+                self.pass_all(left);
+                let _ = reply.send(());
+            }
+            Command::Back { client, reply } => {
+                self.subscriptions.handle_back(client);
+                for fault in self.apply_all() {
+                    let text = format!("not everything is as before the connection was lost: {fault}");
+                    self.log(Some(client), Level::Error, text);
+                }
+                let _ = reply.send(());
+            }
             Command::Return { client, arrival, socket, reply } => {
                 self.take_back(client, arrival, socket);
                 let _ = reply.send(());
@@ -184,7 +207,12 @@ impl Driver {
 
     /// Does what the subscriptions ask for. A failure is that of the one who subscribed last.
     fn apply(&mut self) -> Result<(), Fault> {
-        let mut outcome = Ok(());
+        self.apply_all().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Does what the subscriptions ask for, and returns what could not be done.
+    fn apply_all(&mut self) -> Vec<Fault> {
+        let mut faults = Vec::new();
         while let Some(effect) = self.subscriptions.poll_effect() {
             let done = match &effect {
                 Effect::Redirect { port, owner } => self.redirect(*port, owner),
@@ -204,10 +232,11 @@ impl Driver {
                 if let Effect::Capture(port) = &effect {
                     self.captured.remove(port);
                 }
-                outcome = outcome.and(Err(fault));
+                faults.push(fault);
             }
         }
-        outcome.and(self.tell_capture())
+        faults.extend(self.tell_capture().err());
+        faults
     }
 
     /// The same where nobody can be told of a failure.

@@ -30,6 +30,7 @@ use tokio::{
 
 pub(crate) use copy::Hearing;
 use drive::{Command, Driver};
+pub(crate) use redirect::sweep;
 
 /// What happens at subscribed ports, for whom it concerns.
 #[derive(Debug)]
@@ -113,6 +114,16 @@ impl Incoming {
     /// The client is gone: its ports are given up, and what nobody took goes to the target.
     pub(crate) async fn client_gone(&self, client: ClientId) {
         self.ask(|reply| Command::Gone { client, reply }).await;
+    }
+
+    /// The client is cut off: its ports and what it has not taken go to the target until it is back.
+    pub(crate) async fn client_away(&self, client: ClientId) {
+        self.ask(|reply| Command::Away { client, reply }).await;
+    }
+
+    /// The client is there again, and has its ports again. It is told of those that it cannot have.
+    pub(crate) async fn client_back(&self, client: ClientId) {
+        self.ask(|reply| Command::Back { client, reply }).await;
     }
 
     /// Nobody takes this arrival, and nothing was read from it: a stolen one goes to the target's own listener.

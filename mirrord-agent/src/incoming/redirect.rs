@@ -74,21 +74,42 @@ impl Redirection {
     /// # Errors
     /// `EADDRINUSE` where another agent redirects it; the kernel's errno otherwise.
     pub(super) fn redirect(&mut self, port: Port, owner: &str) -> Result<(), Fault> {
+        self.look_for_others(port)?;
+        self.nftables.apply(&self.ruleset.redirect(port, owner))?;
+        // Whoever did the same at the same moment sees ours now, as we see theirs: nobody has it, rather than both.
+        self.look_for_others(port).inspect_err(|_| drop(self.restore(port)))
+    }
+
+    fn look_for_others(&mut self, port: Port) -> Result<(), Fault> {
         for table in self.nftables.tables()? {
-            if table.name != self.ruleset.table
-                && let Some(owner) = self.nftables.owner_of(&table.name, port)?
-            {
-                let words = mirrord_core::steal::Denial { port, owner }.to_string();
-                return Err(Fault::with_words(libc::EADDRINUSE, words));
+            if table.name == self.ruleset.table {
+                continue;
+            }
+            match self.nftables.owner_of(&table.name, port) {
+                Ok(Some(owner)) => {
+                    let words = mirrord_core::steal::Denial { port, owner }.to_string();
+                    return Err(Fault::with_words(libc::EADDRINUSE, words));
+                }
+                // Its agent has just gone, and its table with it.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+                outcome => drop(outcome?),
             }
         }
-        Ok(self.nftables.apply(&self.ruleset.redirect(port, owner))?)
+        Ok(())
     }
 
     /// They go to the target again. What has arrived before stays translated.
     pub(super) fn restore(&mut self, port: Port) -> io::Result<()> {
         self.nftables.apply(&self.ruleset.restore(port))
     }
+}
+
+/// Removes what earlier agents have left in the network namespace in which this thread stands.
+///
+/// # Errors
+/// Without the right to look, or where the kernel has no `nf_tables`.
+pub(crate) fn sweep() -> io::Result<()> {
+    clean(&mut Nftables::open()?)
 }
 
 fn install_guarded(nftables: &mut Nftables, ruleset: &Ruleset) -> io::Result<Guard> {

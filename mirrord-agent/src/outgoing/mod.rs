@@ -19,9 +19,10 @@ use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType};
 use tokio::net::UnixStream;
 
 use crate::{
+    agent::{Agent, answer},
     incoming::Taken,
     link::LaneReader,
-    serve::{Agent, answer},
+    rights::Deed,
     session::by_hand,
 };
 
@@ -56,12 +57,21 @@ pub(crate) async fn lane(
 ) {
     let outcome = match opened {
         LaneOpen::Control(_) => Ok(()),
-        LaneOpen::Connect(_, ConnectCall { to: Destination::Tcp(to) }) => connect_tcp(lane, reader, to).await,
+        LaneOpen::Connect(_, ConnectCall { to: Destination::Tcp(to) }) => {
+            match agent.target.permit(Deed::Reach) {
+                Ok(()) => connect_tcp(lane, reader, to).await,
+                Err(fault) => answer(lane, &Err::<Connected, _>(fault)).await,
+            }
+        }
         LaneOpen::Connect(_, ConnectCall { to: Destination::Unix(name) }) => {
             connect_unix(agent, lane, reader, name).await
         }
         LaneOpen::Datagrams(_, call) => {
-            match udp::bind(call).and_then(|socket| Ok((socket.local_addr()?, socket))) {
+            let bound = agent.target.permit(Deed::Reach).and_then(|()| {
+                let socket = udp::bind(call)?;
+                Ok((socket.local_addr()?, socket))
+            });
+            match bound {
                 Ok((local, socket)) => {
                     let connected = Connected { local: Some(local) };
                     let told = answer(lane, &Ok::<_, Fault>(connected)).await;
@@ -70,7 +80,7 @@ pub(crate) async fn lane(
                     }
                     told
                 }
-                Err(error) => answer(lane, &Err::<Connected, _>(Fault::from(error))).await,
+                Err(fault) => answer(lane, &Err::<Connected, _>(fault)).await,
             }
         }
         LaneOpen::Arrival(_, id) => arrival(agent, client, lane, reader, id).await,
@@ -103,7 +113,7 @@ async fn connect_unix(
     name: UnixName,
 ) -> io::Result<()> {
     let call = UnixCall { name, kind: libc::SOCK_STREAM };
-    let connected = by_hand(agent, move |agent| unix::connect(agent.target.root(), &call)).await;
+    let connected = by_hand(agent, move |agent| unix::connect(&agent.target, &call)).await;
     let socket = connected.and_then(|socket| {
         let socket = std::os::unix::net::UnixStream::from(socket);
         socket.set_nonblocking(true)?;

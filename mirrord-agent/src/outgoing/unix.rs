@@ -15,7 +15,11 @@ use rustix::net::{
     sockopt::{Timeout, set_socket_timeout},
 };
 
-use crate::fs::{Root, name};
+use crate::{
+    fs::{Root, name},
+    rights::Deed,
+    target::Target,
+};
 
 /// How long a connection waits for a place in its listener's queue.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,14 +28,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The kernel's, as the target would see it.
-pub(crate) fn connect(root: &Root, call: &UnixCall) -> Result<OwnedFd, Fault> {
+pub(crate) fn connect(target: &Target, call: &UnixCall) -> Result<OwnedFd, Fault> {
+    target.permit(match call.name {
+        UnixName::Path(_) => Deed::Look,
+        UnixName::Abstract(_) => Deed::Reach,
+    })?;
     let kind = match call.kind {
         libc::SOCK_STREAM => SocketType::STREAM,
         libc::SOCK_SEQPACKET => SocketType::SEQPACKET,
         libc::SOCK_DGRAM => SocketType::DGRAM,
         _ => return Err(Fault::os(libc::ESOCKTNOSUPPORT)),
     };
-    connect_to(root, &call.name, kind).map_err(|errno| Fault::from(io::Error::from(errno)))
+    connect_to(target.root(), &call.name, kind).map_err(|errno| Fault::from(io::Error::from(errno)))
 }
 
 fn connect_to(root: &Root, name_there: &UnixName, kind: SocketType) -> rustix::io::Result<OwnedFd> {

@@ -1,7 +1,8 @@
 //! Who asked for which port, who may share it, what must be redirected or restored.
 //!
 //! A port has at most one thief and any number of mirrors. The mirrors hear what is stolen, too: the capture stands
-//! before the redirection. Whoever comes first changes the kernel, whoever leaves last changes it back.
+//! before the redirection. Whoever comes first changes the kernel, whoever leaves last changes it back. A client that is
+//! cut off is *away*: its wishes are remembered and do nothing, and stand again when it is back.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -47,7 +48,15 @@ pub struct Denial {
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     ports: BTreeMap<Port, Wishes>,
+    away: BTreeMap<ClientId, BTreeMap<Port, Absent>>,
     effects: VecDeque<Effect>,
+}
+
+/// What a client wants that is away.
+#[derive(Debug)]
+struct Absent {
+    owner: String,
+    call: SubscribeCall,
 }
 
 /// Who wants one port.
@@ -73,6 +82,10 @@ impl Wishes {
 impl Subscriptions {
     /// A client wants a port. Asking again replaces its earlier wish for that port.
     pub fn handle_subscribe(&mut self, client: ClientId, owner: &str, call: SubscribeCall) {
+        if let Some(wishes) = self.away.get_mut(&client) {
+            wishes.insert(call.port, Absent { owner: owner.to_owned(), call });
+            return;
+        }
         match call.wish {
             Wish::Steal => self.steal(client, owner, call),
             Wish::Mirror => self.mirror(client, call.port),
@@ -81,13 +94,34 @@ impl Subscriptions {
 
     /// A client wants a port no longer.
     pub fn handle_unsubscribe(&mut self, client: ClientId, port: Port) {
+        if let Some(wishes) = self.away.get_mut(&client) {
+            wishes.remove(&port);
+        }
         self.stop_stealing(client, port);
         self.stop_mirroring(client, port);
         self.forget_unwanted();
     }
 
+    /// A client is cut off: its ports are given back, and its wishes remembered.
+    pub fn handle_away(&mut self, client: ClientId) {
+        if self.away.contains_key(&client) {
+            return;
+        }
+        let wishes = self.wishes_of(client);
+        self.handle_gone(client);
+        self.away.insert(client, wishes);
+    }
+
+    /// A client is there again, and wants what it wanted. A port that somebody else has taken meanwhile is denied.
+    pub fn handle_back(&mut self, client: ClientId) {
+        for (_, Absent { owner, call }) in self.away.remove(&client).unwrap_or_default() {
+            self.handle_subscribe(client, &owner, call);
+        }
+    }
+
     /// A client is gone, and its wishes with it.
     pub fn handle_gone(&mut self, client: ClientId) {
+        self.away.remove(&client);
         for port in self.ports.keys().copied().collect::<Vec<_>>() {
             self.stop_stealing(client, port);
             self.stop_mirroring(client, port);
@@ -138,6 +172,21 @@ impl Subscriptions {
         let thieves =
             self.ports.values().filter_map(|wishes| wishes.thief.as_ref().map(|thief| thief.client));
         thieves.chain(self.ports.values().flat_map(|wishes| wishes.mirrors.iter().copied())).collect()
+    }
+
+    fn wishes_of(&self, client: ClientId) -> BTreeMap<Port, Absent> {
+        let wanted = self.ports.iter().filter_map(|(port, wishes)| {
+            let stolen = wishes.thief.as_ref().filter(|thief| thief.client == client).map(|thief| Absent {
+                owner: thief.owner.clone(),
+                call: SubscribeCall { port: *port, wish: Wish::Steal, pass: thief.pass },
+            });
+            let mirrored = wishes.mirrors.contains(&client).then(|| Absent {
+                owner: String::new(),
+                call: SubscribeCall { port: *port, wish: Wish::Mirror, pass: false },
+            });
+            Some((*port, stolen.or(mirrored)?))
+        });
+        wanted.collect()
     }
 
     fn steal(&mut self, client: ClientId, owner: &str, call: SubscribeCall) {

@@ -116,8 +116,60 @@ fn what_the_kernel_refuses_is_nobodys() {
     assert_eq!(effects, [redirect("ben")]);
 }
 
+#[test]
+fn whoever_is_away_gives_the_port_back_and_has_it_again_when_back() {
+    let effects = effects(|it| {
+        it.handle_subscribe(ANN, "ann", steal(HTTP));
+        it.handle_away(ANN);
+        it.handle_away(ANN);
+        assert_eq!(it.route(HTTP), Route::Pass);
+        it.handle_back(ANN);
+        it.handle_back(ANN);
+        assert_eq!(it.route(HTTP), Route::Deliver { client: ANN, pass: true });
+    });
+    assert_eq!(effects, [redirect("ann"), Effect::Restore(HTTP), redirect("ann")]);
+}
+
+#[test]
+fn a_port_that_was_taken_meanwhile_is_denied_to_whoever_comes_back() {
+    let effects = effects(|it| {
+        it.handle_subscribe(ANN, "ann", steal(HTTP));
+        it.handle_away(ANN);
+        it.handle_subscribe(BEN, "ben", steal(HTTP));
+        it.handle_back(ANN);
+        assert_eq!(it.route(HTTP), Route::Deliver { client: BEN, pass: true });
+    });
+    let denial = Denial { port: HTTP, owner: "ben".to_owned() };
+    assert_eq!(effects, [redirect("ann"), Effect::Restore(HTTP), redirect("ben"), Effect::Deny(denial)]);
+}
+
+#[test]
+fn what_is_asked_while_away_is_done_when_back() {
+    let effects = effects(|it| {
+        it.handle_subscribe(ANN, "ann", mirror(HTTP));
+        it.handle_away(ANN);
+        it.handle_unsubscribe(ANN, HTTP);
+        it.handle_subscribe(ANN, "ann", steal(HTTP));
+        it.handle_back(ANN);
+    });
+    assert_eq!(effects, [Effect::Capture(HTTP), Effect::Release(HTTP), redirect("ann")]);
+}
+
+#[test]
+fn whoever_goes_while_away_does_not_come_back() {
+    let effects = effects(|it| {
+        it.handle_subscribe(ANN, "ann", steal(HTTP));
+        it.handle_away(ANN);
+        it.handle_gone(ANN);
+        it.handle_back(ANN);
+    });
+    assert_eq!(effects, [redirect("ann"), Effect::Restore(HTTP)]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
+    Away(u64),
+    Back(u64),
     Subscribe(u64, SubscribeCall),
     Unsubscribe(u64, Port),
     Gone(u64),
@@ -134,6 +186,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1u64..5, call).prop_map(|(client, call)| Step::Subscribe(client, call)),
         2 => (1u64..5, port()).prop_map(|(client, port)| Step::Unsubscribe(client, port)),
         1 => (1u64..5).prop_map(Step::Gone),
+        1 => (1u64..5).prop_map(Step::Away),
+        1 => (1u64..5).prop_map(Step::Back),
     ]
 }
 
@@ -171,6 +225,8 @@ proptest! {
                 }
                 Step::Unsubscribe(client, port) => it.handle_unsubscribe(ClientId(client), port),
                 Step::Gone(client) => it.handle_gone(ClientId(client)),
+                Step::Away(client) => it.handle_away(ClientId(client)),
+                Step::Back(client) => it.handle_back(ClientId(client)),
             }
             while let Some(effect) = it.poll_effect() {
                 match effect {
@@ -193,6 +249,6 @@ proptest! {
         while let Some(effect) = it.poll_effect() {
             kernel.apply(&effect);
         }
-        prop_assert!(kernel.redirected.is_empty() && kernel.captured.is_empty() && it.ports.is_empty());
+        prop_assert!(kernel.redirected.is_empty() && kernel.captured.is_empty() && it.ports.is_empty() && it.away.is_empty());
     }
 }
