@@ -196,6 +196,7 @@ fn the_layers_language_keeps_its_bytes() {
     check("to_proxy_open", &ToProxy::Open { path: path(), flags: 0, mode: 0 });
     check("to_proxy_fs", &ToProxy::Fs(files::FsCall::ReadLink(path())));
     check("to_proxy_note", &ToProxy::Note(lineage::Note::Warning("x".into())));
+    check("to_proxy_ping", &ToProxy::Ping);
     let to = "10.0.0.7:5432".parse().unwrap();
     check("to_proxy_judge", &ToProxy::Socket(sockets::SocketQuestion::Judge { datagram: false, to }));
     check(

@@ -69,6 +69,9 @@ impl Session {
                 .socket(question, descriptor)
                 .await
                 .map(|(answer, descriptor)| (FromProxy::Socket(answer), descriptor)),
+            ToProxy::Ping => {
+                self.agent.call(AgentCall::Ping, None).await.map(|_pong| (FromProxy::Done, None))
+            }
             ToProxy::Note(note) => {
                 match note {
                     Note::Trace(text) => tracing::debug!(target: "layer", "{text}"),

@@ -43,6 +43,8 @@ pub enum ToProxy {
     Socket(sockets::SocketQuestion),
     /// A line for the trace, or for the developer. Answered with [`FromProxy::Done`].
     Note(lineage::Note),
+    /// A sign of life of the agent. Answered with [`FromProxy::Done`] when it has come.
+    Ping,
 }
 
 /// What a proxy answers, in wire order.
