@@ -1,18 +1,20 @@
 //! The command line as types; no deeds.
 
 mod groups;
+mod mapping;
 #[cfg(test)]
 mod tests;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use groups::{
     AgentArguments, ClusterArguments, ConfigArguments, FeatureArguments, IgnoredArguments, Overrides,
     TargetArguments,
 };
+pub(crate) use mapping::{Forward, HostPort, Reverse};
 
 /// Runs programs of this machine in the context of a target.
 #[derive(Debug, Parser)]
@@ -27,6 +29,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a program in the context of a target: its environment, files, names, connections and traffic.
     Exec(Box<ExecArguments>),
+    /// Print what arrives at ports of a target.
+    Dump(Box<DumpArguments>),
+    /// Forward ports: from here to where the target stands, and back.
+    PortForward(Box<PortForwardArguments>),
     /// Make a session for a program that an editor starts: progress as JSON, and the environment at its end.
     #[command(hide = true)]
     Ext(Box<ExtArguments>),
@@ -71,6 +77,8 @@ pub(crate) struct ExecArguments {
 #[derive(Debug, Args)]
 pub(crate) struct SessionFlags {
     #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    #[command(flatten)]
     pub(crate) target: TargetArguments,
     #[command(flatten)]
     pub(crate) agent: AgentArguments,
@@ -80,8 +88,6 @@ pub(crate) struct SessionFlags {
     pub(crate) features: FeatureArguments,
     #[command(flatten)]
     pub(crate) ignored: IgnoredArguments,
-    #[command(flatten)]
-    pub(crate) config: ConfigArguments,
 }
 
 impl SessionFlags {
@@ -106,16 +112,77 @@ pub(crate) enum Engine {
     Layer,
 }
 
+/// What `dump` is told.
+#[derive(Debug, Args)]
+pub(crate) struct DumpArguments {
+    /// A port of the target; every port that its pod declares if absent.
+    #[arg(short, long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) ports: Vec<u16>,
+    #[command(flatten)]
+    pub(crate) session: SessionFlags,
+}
+
+/// What `port-forward` is told.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("mapping").required(true).multiple(true))]
+pub(crate) struct PortForwardArguments {
+    /// Listen on a port of 127.0.0.1, and connect from where the target stands. A name is asked there.
+    #[arg(
+        short = 'L',
+        long = "port-mapping",
+        visible_alias = "port-mappings",
+        value_name = "[LOCAL_PORT:]HOST:PORT",
+        group = "mapping"
+    )]
+    pub(crate) forward: Vec<Forward>,
+    /// Take what arrives at a port of the target to a port of this machine; stolen or mirrored, as
+    /// `feature.network.incoming` says.
+    #[arg(
+        short = 'R',
+        long = "reverse-port-mapping",
+        group = "mapping",
+        value_name = "[TARGET_PORT:]LOCAL_PORT"
+    )]
+    pub(crate) reverse: Vec<Reverse>,
+    /// Answer the target's traffic, instead of hearing it.
+    #[arg(long)]
+    pub(crate) steal: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+    #[command(flatten)]
+    pub(crate) agent: AgentArguments,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    #[command(flatten)]
+    pub(crate) ignored: IgnoredArguments,
+}
+
+impl PortForwardArguments {
+    /// The flags as the environment variables that they are short for.
+    pub(crate) fn overrides(&self) -> Overrides {
+        let mut overrides = self.target.overrides();
+        overrides.extend(self.agent.overrides());
+        overrides.extend(self.cluster.overrides());
+        overrides.extend(self.ignored.overrides());
+        if self.steal {
+            overrides.insert("MIRRORD_AGENT_TCP_STEAL_TRAFFIC", "true".to_owned());
+        }
+        overrides
+    }
+}
+
 /// What `ext` is told.
 #[derive(Debug, Args)]
 pub(crate) struct ExtArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
     #[command(flatten)]
     pub(crate) target: TargetArguments,
     /// The program that will be started, if it is known already.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) executable: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) config: ConfigArguments,
 }
 
 /// What `verify-config` is told.

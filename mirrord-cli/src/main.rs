@@ -17,6 +17,7 @@ mod random;
 mod report;
 mod session;
 mod settings;
+mod stand_in;
 mod summary;
 mod targets;
 

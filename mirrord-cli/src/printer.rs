@@ -23,6 +23,13 @@ pub(crate) fn raw_data(bytes: &[u8]) {
     let _ = io::stdout().lock().write_all(bytes);
 }
 
+/// Several lines of data, in one piece and at once. Fails when nobody reads them any more.
+pub(crate) fn block(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
 /// Whether somebody watches the talk.
 pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal()

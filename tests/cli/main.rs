@@ -7,7 +7,9 @@
 )]
 
 mod containers;
+mod dump;
 mod editor;
+mod forward;
 mod guest;
 mod programs;
 mod progress;

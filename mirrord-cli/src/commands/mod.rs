@@ -1,9 +1,11 @@
 //! What the command line can ask for: one deed per file.
 
 mod completions;
+mod dump;
 mod exec;
 mod ext;
 mod extract;
+mod port_forward;
 mod proxy;
 mod verify_config;
 
@@ -19,12 +21,19 @@ use crate::{
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Report> {
     match arguments.command {
         Command::Exec(arguments) => exec::run(&arguments),
+        Command::Dump(arguments) => alone(dump::run(&arguments)),
+        Command::PortForward(arguments) => alone(port_forward::run(&arguments)),
         Command::Ext(arguments) => Ok(for_editor("ext", ext::run(&arguments))),
         Command::VerifyConfig(arguments) => Ok(verify_config::run(&arguments)),
         Command::Extract { path } => extract::run(&path),
         Command::Completions { shell } => Ok(completions::run(shell)),
         Command::Proxy => Ok(proxy::run()),
     }
+}
+
+/// A command without a guest has no other codes than 0 and 1.
+fn alone(result: Result<ExitCode, Report>) -> Result<ExitCode, Report> {
+    result.map_err(|report| Report { code: 1, ..report })
 }
 
 /// An editor reads its errors as JSON.
