@@ -110,6 +110,9 @@ impl FromStr for Target {
         if matches!(text, "targetless" | "none") {
             return Ok(Self::Targetless);
         }
+        if let Some(rest) = text.strip_prefix("label/").filter(|rest| !rest.is_empty()) {
+            return Ok(labels(rest));
+        }
         let mut parts = text.split('/');
         let word = parts.next().unwrap_or_default();
         let kind = Kind::parse(word).ok_or_else(|| TargetError::UnknownKind(word.to_owned()))?;
@@ -127,6 +130,17 @@ impl FromStr for Target {
         };
         Ok(Self::Named { kind, name, container })
     }
+}
+
+/// The keys of labels may have a `/` of their own: `label/app.kubernetes.io/name=web`.
+fn labels(text: &str) -> Target {
+    let container =
+        text.rsplit_once("/container/").filter(|(_, name)| !name.contains(['=', '/']) && !name.is_empty());
+    let (name, container) = match container {
+        Some((name, container)) => (name, Some(container.to_owned())),
+        None => (text, None),
+    };
+    Target::Named { kind: Kind::Label, name: name.to_owned(), container }
 }
 
 impl fmt::Display for Target {
@@ -151,6 +165,21 @@ mod tests {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
         assert_eq!("deploy/x".parse::<Target>().unwrap().to_string(), "deployment/x");
+    }
+
+    #[test]
+    fn labels_may_have_prefixes() {
+        let parse = |text: &str| text.parse::<Target>().unwrap();
+        let labels = |name: &str, container: Option<&str>| Target::Named {
+            kind: Kind::Label,
+            name: name.into(),
+            container: container.map(Into::into),
+        };
+        assert_eq!(parse("label/app.kubernetes.io/name=web"), labels("app.kubernetes.io/name=web", None));
+        let whole = "label/a/b=c,container/d=e/container/app";
+        assert_eq!(parse(whole), labels("a/b=c,container/d=e", Some("app")));
+        assert_eq!(parse(whole).to_string(), whole);
+        assert_eq!(parse("label/container/d=e"), labels("container/d=e", None));
     }
 
     #[test]

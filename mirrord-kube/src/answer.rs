@@ -51,8 +51,7 @@ impl Way {
     fn refusal(&self, ask: Ask, status: &Status) -> ClusterError {
         let ask = Box::new(ask);
         match (status.code, denied(&status.message)) {
-            (401, _) => self.unauthorized(),
-            (403, Some("system:anonymous")) => self.unauthorized(),
+            (401, _) | (403, Some("system:anonymous")) => self.unauthorized(),
             (403, Some(user)) => ClusterError::Forbidden { user: user.to_owned(), ask },
             (404, _) => ClusterError::NotFound { ask },
             (code, _) => ClusterError::Refused { ask, words: words(status), code },

@@ -41,6 +41,10 @@ pub struct Cluster {
 impl Cluster {
     /// Reads the kubeconfig, gets credentials where a plugin must be asked for them, and prepares to ask; the API server
     /// itself hears nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the kubeconfig, or with the program that gives its credentials.
     pub async fn connect(options: &ClusterOptions) -> Result<Self, ClusterError> {
         // Whoever was first in this process has chosen the same.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -70,6 +74,10 @@ impl Cluster {
     }
 
     /// Waits for the answer to `ask`, though not for ever.
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way of an answer, or what the answer was instead.
     pub async fn ask<T>(
         &self,
         ask: Ask,

@@ -27,7 +27,7 @@ pub(crate) fn choose(options: &ClusterOptions, look_up: Lookup) -> Result<Chosen
     let there: Vec<PathBuf> = paths.iter().filter(|path| path.exists()).cloned().collect();
     let is_named = options.kubeconfig.is_some();
     let mut chosen = if is_named || !there.is_empty() {
-        of_files(if is_named { paths } else { there }, options)?
+        of_files(if is_named { &paths } else { &there }, options)?
     } else if let Ok(config) = Config::incluster() {
         let way = Way { user: "the pod's service account".to_owned(), ..Way::default() };
         Chosen { config, way }
@@ -40,7 +40,7 @@ pub(crate) fn choose(options: &ClusterOptions, look_up: Lookup) -> Result<Chosen
     if let Some(namespace) = &options.namespace {
         chosen.config.default_namespace.clone_from(namespace);
     }
-    chosen.way.address = chosen.config.cluster_url.to_string().trim_end_matches('/').to_owned();
+    chosen.config.cluster_url.to_string().trim_end_matches('/').clone_into(&mut chosen.way.address);
     if chosen.config.proxy_url.is_none() && options.use_proxy {
         let url = &chosen.config.cluster_url;
         let is_tls = url.scheme_str() == Some("https");
@@ -81,9 +81,9 @@ pub(crate) fn paths(options: &ClusterOptions, look_up: Lookup) -> Vec<PathBuf> {
 }
 
 /// What the files mean together: who says a thing first is right.
-fn of_files(paths: Vec<PathBuf>, options: &ClusterOptions) -> Result<Chosen, ClusterError> {
+fn of_files(paths: &[PathBuf], options: &ClusterOptions) -> Result<Chosen, ClusterError> {
     let mut file = Kubeconfig::default();
-    for path in &paths {
+    for path in paths {
         file = Kubeconfig::read_from(path).and_then(|next| file.merge(next)).map_err(|error| {
             let source = match error {
                 KubeconfigError::ReadConfig(error, _) => error.into(),
@@ -93,7 +93,7 @@ fn of_files(paths: Vec<PathBuf>, options: &ClusterOptions) -> Result<Chosen, Clu
             ClusterError::Unreadable { path: path.clone(), source }
         })?;
     }
-    let (name, context) = context(&file, &paths, options.context.as_deref())?;
+    let (name, context) = context(&file, paths, options.context.as_deref())?;
     let cluster = file
         .clusters
         .iter()
@@ -104,13 +104,13 @@ fn of_files(paths: Vec<PathBuf>, options: &ClusterOptions) -> Result<Chosen, Clu
                 "the context `{name}` names the cluster `{}`, which is not described",
                 context.cluster
             ),
-            paths: paths.clone(),
+            paths: paths.to_vec(),
             hint: "choose another context with `--context`, or describe the cluster".to_owned(),
         })?;
     let user = context.user.clone().unwrap_or_default();
     let auth_info = file.auth_infos.iter().find(|known| known.name == user);
     let auth_info = auth_info.and_then(|known| known.auth_info.clone()).unwrap_or_default();
-    let config = config(&context, &cluster, auth_info, &paths)?;
+    let config = config(&context, &cluster, auth_info, paths)?;
     let plugin = config.auth_info.exec.as_ref().map(|exec| Plugin {
         command: exec.command.clone().unwrap_or_default(),
         advice: exec.install_hint.clone(),

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::{Request, Response, body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use mirrord_core::cluster::ClusterOptions;
@@ -49,8 +49,6 @@ pub(crate) struct Asked {
     pub(crate) line: String,
     /// The `Authorization` header.
     pub(crate) credentials: Option<String>,
-    /// The body, if it was JSON.
-    pub(crate) body: Value,
 }
 
 impl Drop for ApiServer {
@@ -153,23 +151,21 @@ pub(crate) async fn serve_connection(connection: impl AsyncRead + AsyncWrite + U
 async fn serve(connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, script: Arc<Script>) {
     let service = service_fn(move |request| {
         let script = script.clone();
-        async move { Ok::<_, Infallible>(script.answer(request).await) }
+        async move { Ok::<_, Infallible>(script.answer(request)) }
     });
     // A client that goes away is no failure of the server's.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
 }
 
 impl Script {
-    async fn answer(&self, request: Request<hyper::body::Incoming>) -> Response<Full<Bytes>> {
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    fn answer(&self, request: Request<hyper::body::Incoming>) -> Response<Full<Bytes>> {
+        let (head, _) = request.into_parts();
         let credentials = head.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
         let verb = head.method.as_str().to_owned();
         let path = head.uri.path().to_owned();
         self.asked.lock().unwrap().push(Asked {
             line: format!("{verb} {}", head.uri.path_and_query().map_or("", |it| it.as_str())),
             credentials,
-            body: serde_json::from_slice(&body).unwrap_or_default(),
         });
         let lines = self.lines.lock().unwrap();
         let found = lines.iter().rev().find(|line| line.verb == verb && line.path == path);
@@ -179,5 +175,52 @@ impl Script {
         };
         let answer = Response::builder().status(code).header("content-type", "application/json");
         answer.body(Full::new(body.into())).unwrap()
+    }
+}
+
+/// A running pod of one ready container `app` with port 80.
+pub(crate) fn pod(name: &str) -> Value {
+    json!({
+        "metadata": {
+            "name": name,
+            "namespace": "shop",
+            "uid": format!("uid-of-{name}"),
+            "labels": { "app": "web" },
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {
+            "nodeName": "node-1",
+            "containers": [{ "name": "app", "ports": [{ "containerPort": 80, "name": "http" }] }],
+        },
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.1",
+            "podIPs": [{ "ip": "10.0.0.1" }, { "ip": "fd00::1" }],
+            "conditions": [{ "type": "Ready", "status": "True" }],
+            "containerStatuses": [container_status("app")],
+        },
+    })
+}
+
+/// That a container is ready.
+pub(crate) fn container_status(name: &str) -> Value {
+    json!({
+        "name": name, "ready": true, "restartCount": 0, "image": "i", "imageID": "",
+        "containerID": format!("containerd://id-of-{name}"),
+        "state": { "running": { "startedAt": "2026-01-01T00:00:01Z" } },
+    })
+}
+
+/// The same, with some of it changed: `{"status": {"phase": "Pending"}}`.
+pub(crate) fn but(mut object: Value, changes: Value) -> Value {
+    match (&mut object, changes) {
+        (Value::Object(fields), Value::Object(changes)) => {
+            for (key, change) in changes {
+                let field = fields.remove(&key).unwrap_or_default();
+                fields.insert(key, but(field, change));
+            }
+            object
+        }
+        (_, change) => change,
     }
 }

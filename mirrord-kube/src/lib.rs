@@ -4,13 +4,17 @@
 //! `port_forward` reaches that, `follow` sees pods come and go, `remove` leaves nothing behind.
 //! `problem` says what went wrong, and what can be done.
 
+mod candidate;
 pub mod client;
 mod context;
 mod gateway;
 pub mod pod;
 pub mod resolve;
 mod secret;
+pub mod selection;
+mod selector;
 
+mod absent;
 pub mod list;
 
 pub mod agent;

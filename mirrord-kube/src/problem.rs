@@ -149,7 +149,7 @@ pub enum ClusterError {
         ask: Box<Ask>,
     },
     /// An object that is not there.
-    #[error("there is nothing to {ask}: it is not there")]
+    #[error("the API server could not {ask}: it is not there")]
     NotFound {
         /// What was asked.
         ask: Box<Ask>,

@@ -25,15 +25,12 @@ fn plain(text: &str) -> String {
     while let Some((&byte, after)) = rest.split_first() {
         let code = rest.get(1..3).filter(|digits| byte == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
         let code = code.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        match code {
-            Some(code) => {
-                bytes.push(code);
-                rest = &rest[3..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
+        if let Some(code) = code {
+            bytes.push(code);
+            rest = &rest[3..];
+        } else {
+            bytes.push(byte);
+            rest = after;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -23,11 +23,13 @@ fn screen(error: &ClusterError, folder: Option<&Path>) -> String {
     let mut text = format!("error: {error}");
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        text += &format!("\ncause: {cause}");
+        text.push_str("\ncause: ");
+        text.push_str(&cause.to_string());
         source = cause.source();
     }
     if let Some(hint) = error.hint() {
-        text += &format!("\nhint: {hint}");
+        text.push_str("\nhint: ");
+        text.push_str(&hint);
     }
     if let Some(folder) = folder {
         text = text.replace(&folder.display().to_string(), "FOLDER");
