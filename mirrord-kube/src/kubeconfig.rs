@@ -39,7 +39,7 @@ pub struct Fix {
 #[derive(Debug, Error)]
 pub enum FixError {
     /// There is none.
-    #[error("there is no kubeconfig{}", looked.iter().map(|path| format!(" at `{}`", path.display())).collect::<String>())]
+    #[error("there is no kubeconfig{}", looked.first().map(|path| format!(" at `{}`", path.display())).unwrap_or_default())]
     NoKubeconfig {
         /// Where one could have been.
         looked: Vec<PathBuf>,

@@ -274,10 +274,7 @@ impl ClusterError {
                 "the proxy comes from the kubeconfig's `proxy-url` or from `HTTPS_PROXY`; `NO_PROXY` or `\"use_proxy\": false` go without one"
                     .to_owned()
             }
-            Self::Certificate { .. } => {
-                "the kubeconfig's `certificate-authority-data` must be this cluster's; `--accept-invalid-certificates` (`-c`) trusts whoever answers"
-                    .to_owned()
-            }
+            Self::Certificate { source, .. } => untrusted(source).to_owned(),
             Self::NotTls { .. } => "is `server` in the kubeconfig the API server's address?".to_owned(),
             Self::Forbidden { ask, .. } => {
                 format!("ask for this rule ({RULES}):\n{}", ask.rule())
@@ -300,6 +297,24 @@ impl ClusterError {
                 return None;
             }
         })
+    }
+}
+
+/// What can be done about a certificate.
+fn untrusted(error: &rustls::Error) -> &'static str {
+    use rustls::CertificateError as Reason;
+    match error {
+        rustls::Error::InvalidCertificate(Reason::Expired | Reason::ExpiredContext { .. }) => {
+            "it has expired, or the clock of this machine is wrong"
+        }
+        rustls::Error::InvalidCertificate(
+            Reason::NotValidForName | Reason::NotValidForNameContext { .. },
+        ) => {
+            "it is for another name: `server` must be one of its names, or `tls-server-name` in the kubeconfig say which"
+        }
+        _ => {
+            "the kubeconfig's `certificate-authority-data` must be this cluster's; `--accept-invalid-certificates` (`-c`) trusts whoever answers"
+        }
     }
 }
 
