@@ -62,7 +62,7 @@ pub(crate) fn order(
         log: lowered.proxy.log_destination.as_deref().map(log_file),
         log_level: lowered.proxy.log_level.clone(),
         json_log: lowered.proxy.json_log,
-        agent_log_level: lowered.agent_log_level.clone(),
+        agent_log_level: lowered.agent.log_level.clone(),
     })
 }
 
