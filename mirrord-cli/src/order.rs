@@ -36,6 +36,7 @@ pub(crate) fn order(
     guest: Option<i32>,
 ) -> Result<Order, NoWorkingDirectory> {
     let environment = &lowered.environment;
+    let is_here = place.is_here();
     let takes_environment = environment.enabled && lowered.target != Target::Targetless;
     Ok(Order {
         session_id: random::hex(16),
@@ -51,9 +52,9 @@ pub(crate) fn order(
             exclude: environment.exclude.clone(),
         }),
         data_path: match lowered.data_path {
-            // Every target of this version is on this machine.
-            DataPathChoice::Auto | DataPathChoice::Passed => DataPath::Passed,
-            DataPathChoice::Proxied => DataPath::Proxied,
+            DataPathChoice::Passed => DataPath::Passed,
+            DataPathChoice::Auto if is_here => DataPath::Passed,
+            DataPathChoice::Auto | DataPathChoice::Proxied => DataPath::Proxied,
         },
         start_dir: env::current_dir().map_err(NoWorkingDirectory)?,
         debugger_ports: lowered.debugger_ports.clone(),
