@@ -29,6 +29,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a program in the context of a target: its environment, files, names, connections and traffic.
     Exec(Box<ExecArguments>),
+    /// List the targets of a cluster, as JSON.
+    Ls(ListArguments),
     /// Print what arrives at ports of a target.
     Dump(Box<DumpArguments>),
     /// Forward ports: from here to where the target stands, and back.
@@ -110,6 +112,31 @@ pub(crate) enum Engine {
     Auto,
     /// By symbols of libc.
     Layer,
+}
+
+/// What `ls` is told.
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    /// How they are printed.
+    #[arg(short, long, value_enum, default_value_t = ListFormat::Json)]
+    pub(crate) output: ListFormat,
+    /// The namespace; that of the context if absent.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// Only these kinds of targets. [env: `MIRRORD_LS_TARGET_TYPES`, a JSON list]
+    #[arg(short = 't', long = "target-type", value_name = "KIND", num_args = 1.., value_delimiter = ',')]
+    pub(crate) kinds: Vec<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+}
+
+/// How targets are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// As JSON.
+    Json,
 }
 
 /// What `dump` is told.

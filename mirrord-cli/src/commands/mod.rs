@@ -5,6 +5,7 @@ mod dump;
 mod exec;
 mod ext;
 mod extract;
+mod ls;
 mod port_forward;
 mod proxy;
 mod verify_config;
@@ -21,6 +22,7 @@ use crate::{
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Report> {
     match arguments.command {
         Command::Exec(arguments) => exec::run(&arguments),
+        Command::Ls(arguments) => Ok(for_editor("ls", ls::run(&arguments))),
         Command::Dump(arguments) => alone(dump::run(&arguments)),
         Command::PortForward(arguments) => alone(port_forward::run(&arguments)),
         Command::Ext(arguments) => Ok(for_editor("ext", ext::run(&arguments))),
