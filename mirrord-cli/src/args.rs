@@ -35,6 +35,11 @@ pub(crate) enum Command {
     Dump(Box<DumpArguments>),
     /// Forward ports: from here to where the target stands, and back.
     PortForward(Box<PortForwardArguments>),
+    /// Repair what keeps sessions from beginning.
+    Fix {
+        #[command(subcommand)]
+        what: FixCommand,
+    },
     /// Make a session for a program that an editor starts: progress as JSON, and the environment at its end.
     #[command(hide = true)]
     Ext(Box<ExtArguments>),
@@ -198,6 +203,21 @@ impl PortForwardArguments {
         }
         overrides
     }
+}
+
+/// What can be repaired.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FixCommand {
+    /// Write the whole path of the program by which the current user of a kubeconfig authenticates: editors may not
+    /// find it otherwise.
+    Kubeconfig {
+        /// The kubeconfig; the one that every command uses if absent.
+        #[arg(long, value_name = "PATH", env = "MIRRORD_KUBECONFIG", hide_env_values = true)]
+        kubeconfig: Option<PathBuf>,
+        /// Tell what would change, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// What `ext` is told.

@@ -53,7 +53,7 @@ fn answer(mut stream: TcpStream, script: &Script) {
     let _ = stream.write_all((head + &body).as_bytes());
 }
 
-fn list(items: Value) -> Value {
+fn list(items: &Value) -> Value {
     json!({ "kind": "List", "apiVersion": "v1", "metadata": {}, "items": items })
 }
 
@@ -82,19 +82,19 @@ fn shop() -> Vec<(&'static str, u16, Value)> {
         (
             "/apis/apps/v1/namespaces/shop/deployments",
             200,
-            list(json!([deployment("web", 1), deployment("idle", 0)])),
+            list(&json!([deployment("web", 1), deployment("idle", 0)])),
         ),
-        ("/apis/apps/v1/namespaces/shop/statefulsets", 200, list(json!([]))),
-        ("/apis/apps/v1/namespaces/shop/daemonsets", 200, list(json!([]))),
-        ("/apis/apps/v1/namespaces/shop/replicasets", 200, list(json!([]))),
-        ("/apis/batch/v1/namespaces/shop/jobs", 200, list(json!([]))),
-        ("/apis/batch/v1/namespaces/shop/cronjobs", 200, list(json!([]))),
-        ("/api/v1/namespaces/shop/services", 200, list(json!([]))),
-        ("/api/v1/namespaces/shop/pods", 200, list(json!([pod("web-1")]))),
+        ("/apis/apps/v1/namespaces/shop/statefulsets", 200, list(&json!([]))),
+        ("/apis/apps/v1/namespaces/shop/daemonsets", 200, list(&json!([]))),
+        ("/apis/apps/v1/namespaces/shop/replicasets", 200, list(&json!([]))),
+        ("/apis/batch/v1/namespaces/shop/jobs", 200, list(&json!([]))),
+        ("/apis/batch/v1/namespaces/shop/cronjobs", 200, list(&json!([]))),
+        ("/api/v1/namespaces/shop/services", 200, list(&json!([]))),
+        ("/api/v1/namespaces/shop/pods", 200, list(&json!([pod("web-1")]))),
         (
             "/api/v1/namespaces",
             200,
-            list(json!([{ "metadata": { "name": "lab" } }, { "metadata": { "name": "shop" } }])),
+            list(&json!([{ "metadata": { "name": "lab" } }, { "metadata": { "name": "shop" } }])),
         ),
     ]
 }
@@ -138,4 +138,39 @@ fn a_cluster_that_cannot_be_asked_is_told_in_json() {
     assert_eq!(output.status.code(), Some(1));
     let error: Value = serde_json::from_slice(&output.stderr).unwrap();
     assert!(error["help"].as_str().unwrap().contains("kubectl"), "{error}");
+}
+
+const WITH_A_PLUGIN: &str = "\
+# kept as it is
+apiVersion: v1
+kind: Config
+current-context: here
+contexts:
+- {name: here, context: {cluster: c, user: u}}
+clusters:
+- {name: c, cluster: {server: 'http://127.0.0.1:1'}}
+users:
+- name: u
+  user:
+    exec:
+      apiVersion: client.authentication.k8s.io/v1
+      command: our-login   # of the company
+      interactiveMode: Never
+";
+
+#[test]
+fn a_kubeconfig_is_repaired_and_keeps_everything_else() {
+    let desk = Desk::new();
+    let kubeconfig = desk.write("kubeconfig", WITH_A_PLUGIN);
+    let plugin = desk.program("our-login", "exit 1");
+    let fix = ["fix", "kubeconfig", "--kubeconfig", "kubeconfig"];
+    assert_snapshot!("fix_dry_run", desk.run(&[&fix[..], &["--dry-run"]].concat()));
+    assert_eq!(std::fs::read_to_string(&kubeconfig).unwrap(), WITH_A_PLUGIN);
+    assert_snapshot!("fix", desk.run(&fix));
+    let path = std::fs::canonicalize(plugin).unwrap().display().to_string();
+    let wanted = WITH_A_PLUGIN.replace("our-login", &path);
+    assert_eq!(std::fs::read_to_string(&kubeconfig).unwrap(), wanted);
+    assert_snapshot!("fix_again", desk.run(&fix));
+    assert_snapshot!("fix_of_nothing", desk.run(&["fix", "kubeconfig", "--kubeconfig", "none"]));
+    assert_snapshot!("fix_help", desk.run(&["fix", "kubeconfig", "--help"]));
 }
