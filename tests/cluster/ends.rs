@@ -25,7 +25,7 @@ fn a_target_that_is_replaced_is_followed() {
     let _client = shop.ready("app=client", 1);
     let served = Served::start(&shop, "deployment/shop", "steal");
     shop.answers("http://shop/", "the guest");
-    shop.said(&["delete", "pod", &pod, "--grace-period=0", "--force"]);
+    shop.does(&["delete", "pod", &pod, "--grace-period=0", "--force"]);
     let _other = shop.ready("app=shop", 1);
     shop.answers("http://shop/", "the guest");
     served.end(&shop);
@@ -38,7 +38,7 @@ fn an_agent_that_is_killed_is_replaced() {
     let _ready = (shop.ready("app=shop", 1), shop.ready("app=client", 1));
     let served = Served::start(&shop, "deployment/shop", "steal");
     shop.answers("http://shop/", "the guest");
-    shop.said(&["delete", "pods", "-l", "app=mirrord", "--grace-period=0", "--force"]);
+    shop.does(&["delete", "pods", "-l", "app=mirrord", "--grace-period=0", "--force"]);
     shop.answers("http://shop/", "the guest");
     served.end(&shop);
     shop.answers("http://shop/", "the shop itself");
@@ -71,8 +71,8 @@ fn a_proxy_that_is_killed_leaves_nothing() {
     guest.signal(Signal::SIGKILL);
     guest.end();
     // The Job has ended, and whether the cluster removes it is the cluster's affair: nobody else is left to do it.
-    shop.said(&["wait", "--for=condition=complete", "job", "-l", "app=mirrord", "--timeout=10s"]);
-    shop.said(&["delete", "job", "-l", "app=mirrord"]);
+    shop.does(&["wait", "--for=condition=complete", "job", "-l", "app=mirrord", "--timeout=10s"]);
+    shop.does(&["delete", "job", "-l", "app=mirrord"]);
     shop.assert_clean(&[&session]);
 }
 
@@ -139,7 +139,9 @@ fn a_port_forward_that_is_cut_loses_no_stream() {
     // Not only cut, but away for a while.
     relay.close(true);
     relay.cut();
-    std::thread::sleep(Duration::from_secs(2));
+    eventually("three attempts to come back", Duration::from_secs(20), || {
+        (relay.n_refused() >= 3).then_some(())
+    });
     relay.close(false);
     guest.says("counted 600\n");
     guest.signal(Signal::SIGTERM);

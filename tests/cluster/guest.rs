@@ -50,12 +50,12 @@ impl Served {
         shop: &Namespace,
         target: &str,
         mode: &str,
-        more: &Value,
+        others: &Value,
         server: Option<&str>,
     ) -> Self {
         let port = free_port();
         let mut configuration = incoming(mode, port);
-        for (key, value) in more.as_object().unwrap() {
+        for (key, value) in others.as_object().unwrap() {
             configuration[key] = value.clone();
         }
         let session = shop.session_by(target, &configuration, server);

@@ -36,7 +36,7 @@ fn a_mirrored_request_is_answered_by_the_target_and_heard_by_the_guest() {
 fn all_pods_of_a_deployment_are_taken_also_those_that_come_later() {
     let Some(shop) = Namespace::with(SHOP) else { return };
     let _ready = shop.ready("app=client", 1);
-    shop.said(&["scale", "deployment/shop", "--replicas=2"]);
+    shop.does(&["scale", "deployment/shop", "--replicas=2"]);
     let _ready = shop.ready("app=shop", 2);
     let served = Served::start(&shop, "deployment/shop", "steal");
     let everybody_answers = |n_pods: usize, what: &str| {
@@ -48,9 +48,9 @@ fn all_pods_of_a_deployment_are_taken_also_those_that_come_later() {
         }
     };
     everybody_answers(2, "the guest");
-    shop.said(&["scale", "deployment/shop", "--replicas=3"]);
+    shop.does(&["scale", "deployment/shop", "--replicas=3"]);
     everybody_answers(3, "the guest");
-    shop.said(&["scale", "deployment/shop", "--replicas=1"]);
+    shop.does(&["scale", "deployment/shop", "--replicas=1"]);
     everybody_answers(1, "the guest");
     served.end(&shop);
     everybody_answers(1, "the shop itself");

@@ -28,7 +28,7 @@ fn a_target_of_each_kind_is_found() {
     let cron = include_str!("cronjob.yaml");
     let is_old = !versions.lines().any(|it| it == "batch/v1") || versions.contains("batch/v1beta1");
     shop.apply(&if is_old { cron.to_owned() } else { cron.replace("batch/v1beta1", "batch/v1") });
-    shop.said(&["create", "job", "now", "--from=cronjob/a-cronjob"]);
+    shop.does(&["create", "job", "now", "--from=cronjob/a-cronjob"]);
     eventually("the kind of Argo", Duration::from_secs(20), || {
         let told = Transcript::of(shop.kubectl().args(["get", "rollouts.argoproj.io"]));
         (told.code == Some(0)).then_some(())

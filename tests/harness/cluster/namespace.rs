@@ -61,6 +61,14 @@ impl Namespace {
         said(self.kubectl().args(arguments))
     }
 
+    /// Has `kubectl` do something.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn does(&self, arguments: &[&str]) {
+        let _words = self.said(arguments);
+    }
+
     /// Makes, or changes, what is written.
     ///
     /// # Panics
@@ -120,16 +128,24 @@ impl Namespace {
     }
 }
 
+impl Namespace {
+    /// What became of everything, for whoever reads why a story failed.
+    #[expect(clippy::print_stderr, reason = "the test harness shows it with the failure")]
+    fn tell(&self) {
+        let told = Transcript::of(self.kubectl().args(["get", "pods,jobs,events", "-o", "wide"]));
+        eprintln!("{}", told.stdout);
+        let ours = Transcript::of(self.kubectl().args(["get", "pods", "-l", "app=mirrord", "-o", "name"]));
+        for pod in ours.stdout.lines() {
+            let told = Transcript::of(self.kubectl().args(["logs", pod, "--tail=40"]));
+            eprintln!("{pod}:\n{}{}", told.stdout, told.stderr);
+        }
+    }
+}
+
 impl Drop for Namespace {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // What became of it would otherwise go with it.
-            let told = Transcript::of(self.kubectl().args(["get", "pods,jobs,events", "-o", "wide"]));
-            eprintln!("{}", told.stdout);
-            for pod in self.said(&["get", "pods", "-l", "app=mirrord", "-o", "name"]).lines() {
-                let told = Transcript::of(self.kubectl().args(["logs", pod, "--tail=40"]));
-                eprintln!("{pod}:\n{}{}", told.stdout, told.stderr);
-            }
+            self.tell();
         }
         let mut command = self.cluster.kubectl();
         let _ = command.args(["delete", "namespace", &self.name, "--wait=false"]).output();

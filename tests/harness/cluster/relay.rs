@@ -5,7 +5,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -26,6 +26,7 @@ pub struct Relay {
 struct State {
     streams: Mutex<Vec<TcpStream>>,
     is_closed: AtomicBool,
+    n_refused: AtomicUsize,
 }
 
 impl Relay {
@@ -43,6 +44,7 @@ impl Relay {
             for client in listener.incoming() {
                 let Ok(client) = client else { return };
                 if state.is_closed.load(Ordering::Relaxed) {
+                    state.n_refused.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
                 let state = Arc::clone(&state);
@@ -63,6 +65,12 @@ impl Relay {
         for stream in self.state.streams.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
+    }
+
+    /// How many connections it has not taken.
+    #[must_use]
+    pub fn n_refused(&self) -> usize {
+        self.state.n_refused.load(Ordering::Relaxed)
     }
 
     /// From now on it takes no connection, or takes them again.
