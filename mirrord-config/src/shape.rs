@@ -120,7 +120,7 @@ const SHORT_FORMS: &[ShortForms] = &[
 ];
 
 /// Kinds of target as sections name them, and as paths do.
-pub(crate) const TARGET_KINDS: &[(&str, &str)] = &[
+const TARGET_KINDS: &[(&str, &str)] = &[
     ("pid", "pid"),
     ("netns", "netns"),
     ("docker", "docker"),
@@ -132,7 +132,6 @@ pub(crate) const TARGET_KINDS: &[(&str, &str)] = &[
     ("job", "job"),
     ("cron_job", "cronjob"),
     ("stateful_set", "statefulset"),
-    ("daemon_set", "daemonset"),
     ("service", "service"),
     ("replica_set", "replicaset"),
 ];

@@ -36,6 +36,7 @@ pub struct Cluster {
     client: kube::Client,
     namespace: Arc<str>,
     way: Arc<Way>,
+    options: Arc<ClusterOptions>,
 }
 
 impl Cluster {
@@ -52,7 +53,7 @@ impl Cluster {
         let Chosen { config, way } = context::choose(options, &look_up)?;
         let namespace = config.default_namespace.as_str().into();
         let client = client(config).await.map_err(|error| way.unusable(error))?;
-        Ok(Self { client, namespace, way: Arc::new(way) })
+        Ok(Self { client, namespace, way: Arc::new(way), options: Arc::new(options.clone()) })
     }
 
     /// Where targets are looked for.
@@ -65,6 +66,12 @@ impl Cluster {
     #[must_use]
     pub fn client(&self) -> kube::Client {
         self.client.clone()
+    }
+
+    /// What the user said of it.
+    #[must_use]
+    pub fn options(&self) -> &ClusterOptions {
+        &self.options
     }
 
     /// Where the API server is.

@@ -6,8 +6,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use http_body_util::Full;
-use hyper::{Request, Response, body::Bytes, server::conn::http1, service::service_fn};
+use futures::StreamExt;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Frame},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use mirrord_core::cluster::ClusterOptions;
 use serde_json::{Value, json};
@@ -15,6 +21,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
+    sync::mpsc,
     task::JoinHandle,
 };
 
@@ -33,6 +40,14 @@ struct Script {
     /// The last that fits is given.
     lines: Mutex<Vec<Line>>,
     asked: Mutex<Vec<Asked>>,
+    streams: Mutex<Vec<Stream>>,
+}
+
+/// An answer that does not end: a watch, or a log that is followed.
+struct Stream {
+    path: String,
+    said: Vec<Bytes>,
+    listeners: Vec<mpsc::UnboundedSender<Bytes>>,
 }
 
 struct Line {
@@ -49,6 +64,8 @@ pub(crate) struct Asked {
     pub(crate) line: String,
     /// The `Authorization` header.
     pub(crate) credentials: Option<String>,
+    /// The body, if it was JSON.
+    pub(crate) body: Value,
 }
 
 impl Drop for ApiServer {
@@ -89,6 +106,25 @@ impl ApiServer {
     /// Objects are there. A selector is not looked at: [`ApiServer::asked`] tells what it was.
     pub(crate) fn lists(&self, path: &str, items: &[Value]) -> &Self {
         self.answers("GET", path, 200, json!({ "metadata": { "resourceVersion": "1" }, "items": items }))
+    }
+
+    /// Says `text` to whoever watches or follows this path, now or later.
+    pub(crate) fn says(&self, path: &str, text: String) -> &Self {
+        let mut streams = self.script.streams.lock().unwrap();
+        let text = Bytes::from(text);
+        match streams.iter_mut().find(|stream| stream.path == path) {
+            Some(stream) => {
+                stream.listeners.retain(|listener| listener.send(text.clone()).is_ok());
+                stream.said.push(text);
+            }
+            None => streams.push(Stream { path: path.into(), said: vec![text], listeners: Vec::new() }),
+        }
+        self
+    }
+
+    /// Tells whoever watches this path that `object` is as it is now.
+    pub(crate) fn shows(&self, path: &str, object: &Value) -> &Self {
+        self.says(path, format!("{}\n", json!({ "type": "ADDED", "object": object })))
     }
 
     /// `ann` may not.
@@ -151,22 +187,32 @@ pub(crate) async fn serve_connection(connection: impl AsyncRead + AsyncWrite + U
 async fn serve(connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, script: Arc<Script>) {
     let service = service_fn(move |request| {
         let script = script.clone();
-        async move { Ok::<_, Infallible>(script.answer(request)) }
+        async move { Ok::<_, Infallible>(script.answer(request).await) }
     });
     // A client that goes away is no failure of the server's.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
 }
 
 impl Script {
-    fn answer(&self, request: Request<hyper::body::Incoming>) -> Response<Full<Bytes>> {
-        let (head, _) = request.into_parts();
+    async fn answer(
+        &self,
+        request: Request<hyper::body::Incoming>,
+    ) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let credentials = head.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
         let verb = head.method.as_str().to_owned();
         let path = head.uri.path().to_owned();
         self.asked.lock().unwrap().push(Asked {
             line: format!("{verb} {}", head.uri.path_and_query().map_or("", |it| it.as_str())),
             credentials,
+            body: serde_json::from_slice(&body).unwrap_or_default(),
         });
+        let query = head.uri.query().unwrap_or_default();
+        let has_no_end = query.contains("watch=true") || query.contains("follow=true");
+        if let Some(stream) = has_no_end.then(|| self.listen(&path)).flatten() {
+            return stream;
+        }
         let lines = self.lines.lock().unwrap();
         let found = lines.iter().rev().find(|line| line.verb == verb && line.path == path);
         let (code, body) = match found {
@@ -174,7 +220,21 @@ impl Script {
             None => (404, status(404, "NotFound", &format!("`{path}` not found")).to_string()),
         };
         let answer = Response::builder().status(code).header("content-type", "application/json");
-        answer.body(Full::new(body.into())).unwrap()
+        answer.body(Full::new(body.into()).boxed_unsync()).unwrap()
+    }
+
+    /// The answer that does not end.
+    fn listen(&self, path: &str) -> Option<Response<UnsyncBoxBody<Bytes, Infallible>>> {
+        let mut streams = self.streams.lock().unwrap();
+        let stream = streams.iter_mut().find(|stream| stream.path == path)?;
+        let (chunks_tx, mut chunks_rx) = mpsc::unbounded_channel();
+        for said in &stream.said {
+            chunks_tx.send(said.clone()).unwrap();
+        }
+        stream.listeners.push(chunks_tx);
+        let chunks = futures::stream::poll_fn(move |cx| chunks_rx.poll_recv(cx));
+        let frames = chunks.map(|chunk| Ok(Frame::data(chunk)));
+        Some(Response::new(StreamBody::new(frames).boxed_unsync()))
     }
 }
 

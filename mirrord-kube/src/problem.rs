@@ -5,6 +5,7 @@ use std::{error::Error, io, path::PathBuf};
 use thiserror::Error;
 
 pub use crate::ask::Ask;
+use crate::{launch::problem::LaunchError, port_forward::ForwardError};
 
 /// The page of the rules that a developer needs.
 const RULES: &str = "`examples/rbac.yaml` has all that is needed";
@@ -242,6 +243,24 @@ pub enum ClusterError {
     /// A target that no cluster has.
     #[error("`{0}` is not in a cluster")]
     NotInACluster(String),
+    /// No agent came to be.
+    #[error(transparent)]
+    Launch(Box<LaunchError>),
+    /// A port of a pod is not reached.
+    #[error(transparent)]
+    Forward(Box<ForwardError>),
+}
+
+impl From<LaunchError> for ClusterError {
+    fn from(error: LaunchError) -> Self {
+        Self::Launch(Box::new(error))
+    }
+}
+
+impl From<ForwardError> for ClusterError {
+    fn from(error: ForwardError) -> Self {
+        Self::Forward(Box::new(error))
+    }
 }
 
 impl ClusterError {
@@ -293,6 +312,8 @@ impl ClusterError {
                     .to_owned()
             }
             Self::NotInACluster(_) => "name a pod or a workload, as `mirrord ls` lists them".to_owned(),
+            Self::Launch(error) => return error.hint(),
+            Self::Forward(error) => return error.hint(),
             Self::Unusable { .. } | Self::NotFound { .. } | Self::Refused { .. } | Self::Asked { .. } => {
                 return None;
             }

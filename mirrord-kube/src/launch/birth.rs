@@ -1,0 +1,228 @@
+//! From the wish for an agent to its first words, and all that can come between.
+
+use std::{future::Future, pin::pin, time::Duration};
+
+use futures::{
+    FutureExt, Stream, StreamExt,
+    future::{self, FusedFuture},
+};
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::{Api, ResourceExt};
+use tokio::time::{Instant, interval_at, sleep, sleep_until};
+
+use super::{
+    problem::LaunchError,
+    ready::{self, Ready},
+    room,
+    state::{State, judge},
+    watch::{self, Change, Selector},
+};
+use crate::{
+    agent::Step,
+    client::Cluster,
+    problem::{Ask, ClusterError},
+};
+
+/// After how long a pod that is not there is worth a look at the events.
+const NO_POD_YET: Duration = Duration::from_millis(300);
+/// How often the user hears that it takes long.
+const TAKES_LONG: Duration = Duration::from_secs(20);
+/// How long it may take to hear of the end of a container whose log has ended.
+const LOG_BEFORE_STATUS: Duration = Duration::from_secs(3);
+
+/// Where an agent is being born.
+pub(super) struct Birth<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) pods: Api<Pod>,
+    pub(super) selector: Selector,
+    pub(super) container: &'a str,
+    /// The Job whose events tell why there is no pod.
+    pub(super) job: Option<&'a str>,
+    /// The node that may be full.
+    pub(super) room: Option<&'a str>,
+    pub(super) seconds: u64,
+    pub(super) deadline: Instant,
+}
+
+/// An agent that serves.
+pub(super) struct Born {
+    pub(super) pod: String,
+    pub(super) ready: Ready,
+    /// Whether another session made it.
+    pub(super) was_there: bool,
+}
+
+/// What was seen last.
+struct Seen {
+    words: String,
+    pod: Option<String>,
+    has_spoken: bool,
+    has_ended: bool,
+    was_there: bool,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        let words = "nothing is known of its pod".to_owned();
+        Self { words, pod: None, has_spoken: false, has_ended: false, was_there: false }
+    }
+}
+
+impl Birth<'_> {
+    /// Waits until the agent serves that `creation` makes, or cannot. `creation` tells whether it was there.
+    pub(super) async fn see(
+        &self,
+        creation: impl Future<Output = Result<bool, ClusterError>>,
+        tell: &mut impl FnMut(Step),
+    ) -> Result<Born, ClusterError> {
+        let mut seen = Seen::default();
+        match Box::pin(self.wait(creation, &mut seen, tell)).await {
+            Err(ClusterError::Launch(source)) if seen.was_there => Err(LaunchError::Theirs { source }.into()),
+            outcome => outcome,
+        }
+    }
+
+    async fn wait(
+        &self,
+        creation: impl Future<Output = Result<bool, ClusterError>>,
+        seen: &mut Seen,
+        tell: &mut impl FnMut(Step),
+    ) -> Result<Born, ClusterError> {
+        let begun = Instant::now();
+        let mut creation = pin!(creation.fuse());
+        let mut changes = pin!(watch::pods(&self.pods, &self.selector));
+        let mut refusals = pin!(self.refusals());
+        let mut no_room = pin!(self.no_room());
+        let mut words = pin!(future::Fuse::terminated());
+        let mut late = pin!(sleep_until(self.deadline));
+        let mut long = interval_at(begun + TAKES_LONG, TAKES_LONG);
+        loop {
+            tokio::select! {
+                outcome = &mut creation => seen.was_there = outcome?,
+                Some(change) = changes.next() => {
+                    let running = self.change(change, seen, tell)?;
+                    match running.filter(|_| words.is_terminated() && !seen.has_spoken) {
+                        Some(pod) => words.set(self.words(pod).fuse()),
+                        None if seen.has_ended && words.is_terminated() => return Err(self.ended(seen).await),
+                        None => {}
+                    }
+                }
+                ready = &mut words => {
+                    if let Some((pod, ready)) = ready? {
+                        tell_version(&ready, tell);
+                        return Ok(Born { pod, ready, was_there: seen.was_there });
+                    }
+                    // Its log has ended; why, its status will say.
+                    seen.has_spoken = true;
+                    if seen.has_ended {
+                        return Err(self.ended(seen).await);
+                    }
+                    late.as_mut().reset(self.deadline.min(Instant::now() + LOG_BEFORE_STATUS));
+                }
+                Some(words) = refusals.next(), if seen.pod.is_none() => {
+                    return Err(LaunchError::PodRefused { words }.into());
+                }
+                error = &mut no_room => return Err(error.into()),
+                _ = long.tick() => {
+                    let seconds = begun.elapsed().as_secs();
+                    tell(Step::Warning(format!("the agent takes {seconds} s by now: {}", seen.words)));
+                }
+                () = &mut late => {
+                    let seconds = begun.elapsed().as_secs().min(self.seconds);
+                    return Err(LaunchError::TooLate { seconds, last: seen.words.clone() }.into());
+                }
+            }
+        }
+    }
+
+    /// The pod's name, once its container runs.
+    fn change(
+        &self,
+        change: Change,
+        seen: &mut Seen,
+        tell: &mut impl FnMut(Step),
+    ) -> Result<Option<String>, ClusterError> {
+        let pod = match change {
+            Change::Is(pod) => pod,
+            Change::Gone(pod) => return Err(LaunchError::Deleted { pod }.into()),
+            Change::Denied(error) => return Err(self.cluster.problem(self.ask("watch", "pods"), *error)),
+        };
+        let name = pod.name_any();
+        if seen.pod.is_none() {
+            tell(Step::Waiting(format!("pod `{name}`")));
+        }
+        seen.pod = Some(name.clone());
+        let has_run = match judge(&pod, self.container) {
+            State::Failed(error) => return Err(error.into()),
+            State::Waiting(words) => {
+                seen.words = words;
+                false
+            }
+            State::Running => {
+                "its container runs, but it has not said that it is ready".clone_into(&mut seen.words);
+                true
+            }
+            State::Ended(how) => {
+                seen.words = how;
+                seen.has_ended = true;
+                false
+            }
+        };
+        Ok(has_run.then_some(name))
+    }
+
+    /// The agent's own words; none, when its log has ended without them.
+    async fn words(&self, pod: String) -> Result<Option<(String, Ready)>, ClusterError> {
+        let ready = ready::follow(self.cluster, &self.pods, &pod, self.container).await?;
+        Ok(ready.map(|ready| (pod, ready)))
+    }
+
+    async fn ended(&self, seen: &Seen) -> ClusterError {
+        let last = match &seen.pod {
+            Some(pod) => ready::last_words(&self.pods, pod, self.container).await,
+            None => Vec::new(),
+        };
+        LaunchError::Ended { how: seen.words.clone(), last }.into()
+    }
+
+    /// Why the Job gets no pod, if it gets none.
+    fn refusals(&self) -> impl Stream<Item = String> + use<> {
+        let namespace = self.pods.namespace().unwrap_or_default();
+        let events: Api<Event> = Api::namespaced(self.cluster.client(), namespace);
+        let job = self.job.map(str::to_owned);
+        future::ready(job)
+            .then(async |job| {
+                sleep(NO_POD_YET).await;
+                job
+            })
+            .into_stream()
+            .filter_map(future::ready)
+            .map(move |job| watch::refusals(&events, &job))
+            .flatten()
+    }
+
+    /// Ends only if the node is full.
+    async fn no_room(&self) -> LaunchError {
+        match (self.room, &self.selector) {
+            (Some(node), Selector::Label(ours)) => match room::is_full(self.cluster, node, ours).await {
+                Some(words) => LaunchError::NodeFull { node: node.to_owned(), words },
+                None => future::pending().await,
+            },
+            _ => future::pending().await,
+        }
+    }
+
+    fn ask(&self, verb: &'static str, resource: &'static str) -> Ask {
+        Ask::new(verb, "", resource).within(self.pods.namespace().unwrap_or_default())
+    }
+}
+
+fn tell_version(ready: &Ready, tell: &mut impl FnMut(Step)) {
+    let ours = env!("CARGO_PKG_VERSION");
+    if ready.version != ours {
+        let theirs = &ready.version;
+        tell(Step::Warning(format!(
+            "the agent is of version {theirs}, and this mirrord of {ours}: `agent.image` should name that of {ours}"
+        )));
+    }
+}

@@ -1,0 +1,132 @@
+//! Bytes through a port-forward.
+
+use futures::{SinkExt, StreamExt};
+use kube::core::Status;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol::Role},
+};
+
+use super::*;
+
+/// A strand to port 4242, and the server at its other end.
+async fn strand(opening: &[&[u8]]) -> (Socket<DuplexStream>, WebSocketStream<DuplexStream>) {
+    let (here, there) = duplex(1 << 16);
+    let here = WebSocketStream::from_raw_socket(here, Role::Client, None).await;
+    let mut there = WebSocketStream::from_raw_socket(there, Role::Server, None).await;
+    for message in opening {
+        there.send(Message::binary(message.to_vec())).await.unwrap();
+    }
+    (Socket::new(here, 4242), there)
+}
+
+const PORT: [u8; 2] = 4242_u16.to_le_bytes();
+const OPEN: &[&[u8]] = &[&[0, PORT[0], PORT[1]], &[1, PORT[0], PORT[1]]];
+
+#[tokio::test]
+async fn bytes_pass_both_ways_whole_and_in_order() {
+    let (strand, there) = strand(OPEN).await;
+    let (mut sink, mut stream) = there.split();
+    let echo = tokio::spawn(async move {
+        while let Some(Ok(Message::Binary(message))) = stream.next().await {
+            assert!(message.len() <= 64 * 1024 + 1);
+            sink.send(Message::Binary(message)).await.unwrap();
+        }
+    });
+    let (mut read, mut write) = tokio::io::split(strand);
+    let sent: Vec<u8> = (0..2_000_000_u32).map(|number| number.to_le_bytes()[1]).collect();
+    let writing = async {
+        write.write_all(&sent).await.unwrap();
+        write
+    };
+    let reading = async {
+        let mut received = vec![0; sent.len()];
+        read.read_exact(&mut received).await.unwrap();
+        received
+    };
+    let (_write, received) = tokio::join!(writing, reading);
+    assert!(received == sent);
+    echo.abort();
+}
+
+#[tokio::test]
+async fn what_is_written_leaves_without_a_flush_while_somebody_reads() {
+    let (strand, mut there) = strand(OPEN).await;
+    let (mut read, mut write) = tokio::io::split(strand);
+    let reader = tokio::spawn(async move { read.read_u8().await });
+    write.write_all(b"x").await.unwrap();
+    assert_eq!(there.next().await.unwrap().unwrap().into_data().as_ref(), b"\0x");
+    there.send(Message::binary(b"\0y".to_vec())).await.unwrap();
+    assert_eq!(reader.await.unwrap().unwrap(), b'y');
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens_is_refused_in_the_nodes_words() {
+    let refusal: &[u8] = b"\x01error forwarding port 4242: dial tcp: connection refused\n";
+    let (mut strand, _there) = strand(&[OPEN[0], OPEN[1], refusal]).await;
+    let error = strand.read_u8().await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+    assert_eq!(error.to_string(), "error forwarding port 4242: dial tcp: connection refused");
+}
+
+#[tokio::test]
+async fn a_server_that_closes_is_the_end() {
+    let (mut strand, mut there) = strand(OPEN).await;
+    there.send(Message::binary(b"\0last".to_vec())).await.unwrap();
+    there.close(None).await.unwrap();
+    let mut words = String::new();
+    strand.read_to_string(&mut words).await.unwrap();
+    assert_eq!(words, "last");
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_nonsense_is_an_error() {
+    for nonsense in [&[&[0_u8, 1, 1][..]][..], &[OPEN[0], &[7, 1]]] {
+        let (mut strand, _there) = strand(nonsense).await;
+        assert_eq!(strand.read_u8().await.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+    }
+}
+
+#[test]
+fn only_what_is_about_the_websocket_is_left_to_kubectl() {
+    let api = |code, details| {
+        let status = Status { code, details, ..Status::failure("no", "No") };
+        kube::Error::Api(Box::new(status))
+    };
+    assert!(is_no_way(&kube::Error::UpgradeConnection(
+        UpgradeConnectionError::MissingUpgradeWebSocketHeader
+    )));
+    assert!(is_no_way(&api(403, None)));
+    assert!(is_no_way(&api(502, None)));
+    assert!(!is_no_way(&api(
+        403,
+        Some(kube::core::response::StatusDetails {
+            name: "web".into(),
+            kind: "pods".into(),
+            group: String::new(),
+            uid: String::new(),
+            causes: Vec::new(),
+            retry_after_seconds: 0,
+        })
+    )));
+    assert!(!is_no_way(&api(404, None)));
+}
+
+#[tokio::test]
+async fn a_kubectl_that_is_not_there_or_fails_says_so() {
+    let agent = AgentPod {
+        namespace: "shop".into(),
+        pod: "web".into(),
+        job: None,
+        container: "app".into(),
+        port: 4242,
+        key: None,
+        was_there: false,
+    };
+    let options = mirrord_core::cluster::ClusterOptions::default();
+    let error = Child::start_as("no-such-kubectl", &options, &agent).await.err().unwrap();
+    assert!(error.hint().unwrap().contains("kubectl"), "{error}");
+    let error = Child::start_as("false", &options, &agent).await.err().unwrap();
+    assert!(error.to_string().starts_with("`kubectl port-forward` to pod `web` failed"), "{error}");
+}
