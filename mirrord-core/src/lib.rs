@@ -2,8 +2,8 @@
 //! environment, starts a thread or asks for randomness. What it must know is an argument; what it wants is a value.
 //!
 //! In reading order: the answer to the only question ([`verdict`]), what calls speak of ([`addr`], [`path`],
-//! [`target`], [`cluster`]), what a session may do ([`rules`]), how its proxy keeps count ([`proxy`]), and whose traffic the
-//! target's is ([`steal`]).
+//! [`target`], [`cluster`]), what a session may do ([`rules`]), how its proxy keeps count ([`proxy`]), whose traffic the
+//! target's is ([`steal`]), and how lanes outlive the connections that carry them ([`trunk`]).
 
 #![forbid(unsafe_code)]
 
@@ -15,4 +15,5 @@ pub mod proxy;
 pub mod rules;
 pub mod steal;
 pub mod target;
+pub mod trunk;
 pub mod verdict;

@@ -3,6 +3,7 @@
 //! [`proxy`] is spoken between a layer and its local proxy, [`agent`] between that proxy and the agent.
 //! Both travel as bincode inside frames ([`frame`]) or, where the socket keeps boundaries, as one packet each.
 //! Streams of users' bytes never do: they have lanes of their own, cut into [`chunk`]s.
+//! Where lanes are not sockets that can be handed over, a [`trunk`] carries them.
 //!
 //! The four rules:
 //! 1. A variant or a field is only ever appended; what was released is readable for ever.

@@ -16,6 +16,7 @@ use mirrord_protocol::{
     fault::Fault,
     id::{ArrivalId, RemoteFd, RequestId, SocketInode},
     proxy::{FromProxy, ToProxy, lineage, sockets},
+    trunk::{self, End, Frame, LaneId, LaneReport, Preamble, Saying, StrandId, TrunkId},
     version::Version,
     wire,
 };
@@ -219,4 +220,62 @@ fn the_layers_language_keeps_its_bytes() {
     check("from_proxy_failed", &FromProxy::Failed(Fault::os(2)));
     let arrived = sockets::SocketAnswer::Arrived { peer: to, local: to, descriptor: true };
     check("from_proxy_arrived", &FromProxy::Socket(arrived));
+}
+
+#[test]
+fn strands_are_greeted_as_they_always_were() {
+    let join = trunk::Join {
+        trunk: TrunkId([9; 16]),
+        strand: StrandId(3),
+        is_new: true,
+        keep_alive: 5000,
+        living: vec![StrandId(0), StrandId(2)],
+    };
+    check("strand_join", &join);
+    check("strand_joined_welcome", &trunk::Joined::Welcome);
+    check("strand_joined_refused", &trunk::Joined::Refused("too old".into()));
+    check("strand_joined_unknown", &trunk::Joined::Unknown);
+    let preamble = Preamble { version: VERSION, length: 300 };
+    let bytes = *b"mdTr\x01\0\0\0\x2c\x01\0\0";
+    assert_eq!(preamble.encode(), bytes);
+    assert_eq!(Preamble::parse(bytes), Some(preamble));
+    assert_eq!(Preamble::parse(*b"GET / HTTP/1"), None);
+}
+
+#[test]
+fn words_on_a_strand_keep_their_bytes() {
+    let report = LaneReport {
+        lane: LaneId(7),
+        received: 1 << 20,
+        consumed: 4096,
+        limit: 1 << 33,
+        end: Some(End::Finished),
+    };
+    let sayings = [
+        ("report", Saying::Report(vec![report])),
+        ("told", Saying::Told),
+        ("ping", Saying::Ping(1)),
+        ("pong", Saying::Pong(1)),
+        ("cut", Saying::Cut(StrandId(1))),
+        ("over", Saying::Over(LaneId(9))),
+        ("part", Saying::Part),
+        ("parted", Saying::Parted),
+        ("violation", Saying::Violation("too much".into())),
+    ];
+    for (name, saying) in sayings {
+        check(&format!("saying_{name}"), &saying);
+    }
+}
+
+#[test]
+fn frames_of_a_strand_keep_their_headers() {
+    let data = Frame::Data { lane: LaneId(2), offset: 0x0102_0304_0506, bytes: "abc".into() };
+    let (header, body) = data.encode();
+    assert_eq!(header, *b"\x03\0\0\0\x02\0\0\0\x06\x05\x04\x03\x02\x01\0\0");
+    assert_eq!(body, "abc");
+    let end = Frame::End { lane: LaneId(2), offset: 5, end: End::Broken };
+    assert_eq!(end.encode().0, *b"\0\0\0\x02\x02\0\0\0\x05\0\0\0\0\0\0\0");
+    let (header, body) = Frame::Say(Saying::Told).encode();
+    assert_eq!(header, *b"\x01\0\0\x03\0\0\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!(wire::decode::<Saying>(&body).unwrap(), Saying::Told);
 }

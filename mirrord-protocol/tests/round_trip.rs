@@ -6,6 +6,7 @@ use mirrord_protocol::{
     chunk::{Chunk, HEADER},
     frame::{FrameReader, encode_frame},
     proxy::{FromProxy, ToProxy},
+    trunk::{Cutter, Join, Joined, Saying},
     wire::{self, MAX_FRAME},
 };
 use proptest::prelude::*;
@@ -44,7 +45,21 @@ proptest! {
                 }
             )* };
         }
-        tried!(LaneOpen, ToAgent, FromAgent, ToProxy, FromProxy);
+        tried!(LaneOpen, ToAgent, FromAgent, ToProxy, FromProxy, Join, Joined, Saying);
+    }
+
+    #[test]
+    fn noise_on_a_strand_is_refused_or_read_and_nothing_is_kept_for_it(noise: Vec<u8>) {
+        let mut cutter = Cutter::default();
+        cutter.buffer().extend_from_slice(&noise);
+        while let Ok(Some(frame)) = cutter.next_frame() {
+            let mut again = Cutter::default();
+            let (header, body) = frame.clone().encode();
+            again.buffer().extend_from_slice(&header);
+            again.buffer().extend_from_slice(&body);
+            prop_assert_eq!(again.next_frame().unwrap(), Some(frame));
+        }
+        prop_assert!(cutter.buffer().capacity() <= 2 * noise.len().max(64));
     }
 
     #[test]

@@ -5,9 +5,13 @@
 //! here are the sockets and the clock: the proxy's end ([`Near`]), the agent's ([`Far`]), and strands that only those
 //! two can read ([`pinned`]).
 
+mod carrier;
 mod far;
+mod greet;
+mod lane;
 mod near;
 pub mod pinned;
+mod pump;
 mod strand;
 
 pub use far::{Far, FarEvent, FarOptions, Parting};
