@@ -29,10 +29,17 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a program in the context of a target: its environment, files, names, connections and traffic.
     Exec(Box<ExecArguments>),
+    /// List the targets of a cluster, as JSON.
+    Ls(ListArguments),
     /// Print what arrives at ports of a target.
     Dump(Box<DumpArguments>),
     /// Forward ports: from here to where the target stands, and back.
     PortForward(Box<PortForwardArguments>),
+    /// Repair what keeps sessions from beginning.
+    Fix {
+        #[command(subcommand)]
+        what: FixCommand,
+    },
     /// Make a session for a program that an editor starts: progress as JSON, and the environment at its end.
     #[command(hide = true)]
     Ext(Box<ExtArguments>),
@@ -112,6 +119,31 @@ pub(crate) enum Engine {
     Layer,
 }
 
+/// What `ls` is told.
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    /// How they are printed.
+    #[arg(short, long, value_enum, default_value_t = ListFormat::Json)]
+    pub(crate) output: ListFormat,
+    /// The namespace; that of the context if absent.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// Only these kinds of targets. [env: `MIRRORD_LS_TARGET_TYPES`, a JSON list]
+    #[arg(short = 't', long = "target-type", value_name = "KIND", num_args = 1.., value_delimiter = ',')]
+    pub(crate) kinds: Vec<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+}
+
+/// How targets are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// As JSON.
+    Json,
+}
+
 /// What `dump` is told.
 #[derive(Debug, Args)]
 pub(crate) struct DumpArguments {
@@ -171,6 +203,21 @@ impl PortForwardArguments {
         }
         overrides
     }
+}
+
+/// What can be repaired.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FixCommand {
+    /// Write the whole path of the program by which the current user of a kubeconfig authenticates: editors may not
+    /// find it otherwise.
+    Kubeconfig {
+        /// The kubeconfig; the one that every command uses if absent.
+        #[arg(long, value_name = "PATH", env = "MIRRORD_KUBECONFIG", hide_env_values = true)]
+        kubeconfig: Option<PathBuf>,
+        /// Tell what would change, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// What `ext` is told.

@@ -14,7 +14,7 @@ use crate::{
     inject::{Injection, become_guest},
     inspect, order, program,
     progress::Progress,
-    proxy::start::{Order, Ready},
+    proxy::start::{Order, Place, Ready},
     report::{Explain, Report},
     session::{self, Proxy, Word},
     settings, summary, targets,
@@ -87,16 +87,17 @@ pub(crate) fn stand(
     guest: Option<i32>,
     takes_layer: bool,
 ) -> Result<Session, Report> {
-    let found = targets::find(&lowered.target)?;
+    let found = targets::find(lowered)?;
     if let Some(note) = &found.note {
         progress.info(note);
     }
     let layer = takes_layer.then(|| assets::find(&Asset::LAYER)).transpose()?;
     let agent = assets::find(&Asset::AGENT)?;
     let order = order::order(lowered, found.place, agent, guest)?;
-    progress.step(match &lowered.target {
-        Target::Targetless => "starting the agent here".to_owned(),
-        named @ Target::Named { .. } => format!("starting the agent at `{named}`"),
+    progress.step(match (&order.place, &lowered.target) {
+        (Place::Cluster(_), _) => "asking the cluster".to_owned(),
+        (_, Target::Targetless) => "starting the agent here".to_owned(),
+        (_, named @ Target::Named { .. }) => format!("starting the agent at `{named}`"),
     });
     let (ready, proxy) = session::start(&order, |word| match word {
         Word::Progress(words) => progress.step(words),

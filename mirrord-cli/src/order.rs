@@ -36,6 +36,7 @@ pub(crate) fn order(
     guest: Option<i32>,
 ) -> Result<Order, NoWorkingDirectory> {
     let environment = &lowered.environment;
+    let is_here = place.is_here();
     let takes_environment = environment.enabled && lowered.target != Target::Targetless;
     Ok(Order {
         session_id: random::hex(16),
@@ -51,9 +52,9 @@ pub(crate) fn order(
             exclude: environment.exclude.clone(),
         }),
         data_path: match lowered.data_path {
-            // Every target of this version is on this machine.
-            DataPathChoice::Auto | DataPathChoice::Passed => DataPath::Passed,
-            DataPathChoice::Proxied => DataPath::Proxied,
+            DataPathChoice::Passed => DataPath::Passed,
+            DataPathChoice::Auto if is_here => DataPath::Passed,
+            DataPathChoice::Auto | DataPathChoice::Proxied => DataPath::Proxied,
         },
         start_dir: env::current_dir().map_err(NoWorkingDirectory)?,
         debugger_ports: lowered.debugger_ports.clone(),
@@ -62,7 +63,7 @@ pub(crate) fn order(
         log: lowered.proxy.log_destination.as_deref().map(log_file),
         log_level: lowered.proxy.log_level.clone(),
         json_log: lowered.proxy.json_log,
-        agent_log_level: lowered.agent_log_level.clone(),
+        agent_log_level: lowered.agent.log_level.clone(),
     })
 }
 

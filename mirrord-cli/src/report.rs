@@ -35,6 +35,18 @@ pub(crate) struct Report {
     pub(crate) code: u8,
 }
 
+impl Explain for mirrord_kube::ClusterError {
+    fn hint(&self) -> Option<String> {
+        self.hint()
+    }
+}
+
+impl Explain for mirrord_kube::kubeconfig::FixError {
+    fn hint(&self) -> Option<String> {
+        self.hint()
+    }
+}
+
 impl Report {
     /// What an editor reads when a command fails: the fields that editors know.
     pub(crate) fn to_json(&self, command: &str) -> serde_json::Value {

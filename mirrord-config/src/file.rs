@@ -47,11 +47,11 @@ pub struct File {
     pub internal_proxy: InternalProxy,
     /// The program beside the target.
     pub agent: Agent,
-    /// Trust a cluster's certificate unseen. Has no effect without Kubernetes.
+    /// Trust the API server's certificate unseen; as the kubeconfig says if absent.
     pub accept_invalid_certificates: Option<bool>,
-    /// The file that names clusters. Not supported yet.
+    /// The file that names clusters; `KUBECONFIG`, `~/.kube/config` or the account of a pod if absent.
     pub kubeconfig: Option<String>,
-    /// The cluster. Not supported yet.
+    /// Which context of that file; its current one if absent.
     pub kube_context: Option<String>,
     /// Use the operator. `true` is not supported yet.
     pub operator: Option<bool>,
@@ -63,7 +63,7 @@ pub struct File {
     pub api: Option<bool>,
     /// Has no effect: nothing is ever reported to anybody.
     pub telemetry: Option<bool>,
-    /// Reach the cluster by the environment's proxy. Has no effect without Kubernetes.
+    /// Whether the environment's proxy is used to reach a cluster; `true` if absent.
     pub use_proxy: Option<bool>,
     /// Programs that are not patched (macOS). Has no effect on Linux.
     #[serde(deserialize_with = "one_or_many")]
@@ -73,7 +73,7 @@ pub struct File {
     #[serde(deserialize_with = "one_or_many")]
     #[schemars(with = "Option<OneOrMany<String>>")]
     pub sip_binaries: Option<Vec<String>>,
-    /// How requests to a cluster are repeated at the start. Has no effect without Kubernetes.
+    /// How requests to a cluster are repeated at the start.
     pub startup_retry: StartupRetry,
     /// Sessions of continuous integration. Not supported yet.
     pub ci: Ci,

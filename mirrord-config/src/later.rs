@@ -1,6 +1,7 @@
-//! Keys that are known but do nothing yet: which are refused, and what they wait for; which are let pass, and whether
-//! that is said.
+//! Keys that are known but do nothing yet, or nothing on this machine: which are refused, and what they wait for; which
+//! are let pass, and whether that is said.
 
+use mirrord_core::target::Target;
 use serde_json::Value;
 
 use crate::{
@@ -15,6 +16,8 @@ pub(crate) enum Fate {
     Refused(&'static str),
     /// Let pass, but said: why it has no effect.
     Warned(&'static str),
+    /// Works with a cluster; said where the target is on this machine.
+    Elsewhere,
     /// Let pass: nothing is lost.
     Ignored,
 }
@@ -26,12 +29,10 @@ pub(crate) struct Later {
     pub(crate) fate: Fate,
 }
 
-const KUBERNETES: Fate = Fate::Refused("it needs Kubernetes");
 const OPERATOR: Fate = Fate::Refused("it needs the operator");
 const HTTP: Fate = Fate::Refused("it needs HTTP filters");
 const TLS: Fate = Fate::Refused("it needs stealing of TLS");
 const CONTAINER: Fate = Fate::Refused("it needs `mirrord container`");
-const NO_CLUSTER: Fate = Fate::Warned("no cluster is asked");
 
 const fn later(path: &'static str, idle: &'static str, fate: Fate) -> Later {
     Later { path, idle, fate }
@@ -39,21 +40,21 @@ const fn later(path: &'static str, idle: &'static str, fate: Fate) -> Later {
 
 /// All of them. Empty lists and sections ask for nothing, whatever the key.
 pub(crate) const LATER: &[Later] = &[
-    later("target.namespace", "[]", KUBERNETES),
-    later("kubeconfig", "[]", KUBERNETES),
-    later("kube_context", "[]", KUBERNETES),
+    later("target.namespace", "[]", Fate::Elsewhere),
+    later("kubeconfig", "[]", Fate::Elsewhere),
+    later("kube_context", "[]", Fate::Elsewhere),
     later("operator", "[false]", OPERATOR),
     later("multi_cluster", "[false]", OPERATOR),
     later("profile", "[]", OPERATOR),
-    later("accept_invalid_certificates", "[false]", NO_CLUSTER),
-    later("use_proxy", "[true]", NO_CLUSTER),
+    later("accept_invalid_certificates", "[false]", Fate::Elsewhere),
+    later("use_proxy", "[true]", Fate::Elsewhere),
     later("api", "[]", Fate::Ignored),
     later("telemetry", "[]", Fate::Ignored),
     later("skip_sip", "[]", Fate::Ignored),
     later("sip_binaries", "[]", Fate::Ignored),
     later("traceparent", "[]", Fate::Ignored),
     later("baggage", "[]", Fate::Ignored),
-    later("startup_retry", r#"[{"min_ms":500,"max_ms":5000,"max_retries":2}]"#, NO_CLUSTER),
+    later("startup_retry", r#"[{"min_ms":500,"max_ms":5000,"max_retries":2}]"#, Fate::Elsewhere),
     later("ci.output_dir", "[]", Fate::Refused("it needs `mirrord ci`")),
     later("engine", r#"["layer"]"#, Fate::Refused("only the `layer` is there")),
     later(
@@ -71,29 +72,25 @@ pub(crate) const LATER: &[Later] = &[
     later("feature.network.incoming.tls_delivery", "[]", TLS),
     later("feature.network.incoming.https_delivery", "[]", TLS),
     later("feature.network.incoming.on_concurrent_steal", r#"["abort"]"#, OPERATOR),
-    later("agent.json_log", "[false]", Fate::Warned("the agent of a target on this machine logs as text")),
-    later(
-        "agent.communication_timeout",
-        "[]",
-        Fate::Warned("an agent on this machine answers, or its end is seen at once"),
-    ),
-    later("agent.namespace", "[]", KUBERNETES),
-    later("agent.image", "[]", KUBERNETES),
-    later("agent.image_pull_policy", r#"["IfNotPresent"]"#, KUBERNETES),
-    later("agent.image_pull_secrets", "[]", KUBERNETES),
-    later("agent.ttl", "[1]", KUBERNETES),
-    later("agent.ephemeral", "[false]", KUBERNETES),
-    later("agent.startup_timeout", "[60]", Fate::Warned("an agent on this machine starts at once")),
+    later("agent.json_log", "[false]", Fate::Elsewhere),
+    later("agent.communication_timeout", "[]", Fate::Elsewhere),
+    later("agent.namespace", "[]", Fate::Elsewhere),
+    later("agent.image", "[]", Fate::Elsewhere),
+    later("agent.image_pull_policy", r#"["IfNotPresent"]"#, Fate::Elsewhere),
+    later("agent.image_pull_secrets", "[]", Fate::Elsewhere),
+    later("agent.ttl", "[1]", Fate::Elsewhere),
+    later("agent.ephemeral", "[false]", Fate::Elsewhere),
+    later("agent.startup_timeout", "[60]", Fate::Elsewhere),
     later(
         "agent.flush_connections",
         "[false]",
         Fate::Warned("connections that stand when stealing starts stay with the target"),
     ),
-    later("agent.disabled_capabilities", "[]", KUBERNETES),
-    later("agent.tolerations", r#"[[{"operator":"Exists"}]]"#, KUBERNETES),
-    later("agent.resources", "[]", KUBERNETES),
-    later("agent.check_out_of_pods", "[true]", KUBERNETES),
-    later("agent.privileged", "[false]", KUBERNETES),
+    later("agent.disabled_capabilities", "[]", Fate::Elsewhere),
+    later("agent.tolerations", r#"[[{"operator":"Exists"}]]"#, Fate::Elsewhere),
+    later("agent.resources", "[]", Fate::Elsewhere),
+    later("agent.check_out_of_pods", "[true]", Fate::Elsewhere),
+    later("agent.privileged", "[false]", Fate::Elsewhere),
     later(
         "agent.external_ip_fix",
         "[true]",
@@ -102,15 +99,19 @@ pub(crate) const LATER: &[Later] = &[
     later("agent.nftables", "[true]", Fate::Refused("it needs redirection by iptables")),
     later("agent.dns.timeout", "[1]", Fate::Warned("names are asked as the target's `resolv.conf` says")),
     later("agent.dns.attempts", "[]", Fate::Warned("names are asked as the target's `resolv.conf` says")),
-    later("agent.labels", "[]", KUBERNETES),
-    later("agent.annotations", "[]", KUBERNETES),
-    later("agent.node_selector", "[]", KUBERNETES),
-    later("agent.service_account", "[]", KUBERNETES),
-    later("agent.priority_class", "[]", KUBERNETES),
-    later("agent.security_context", "[]", KUBERNETES),
-    later("agent.metrics", "[]", KUBERNETES),
-    later("agent.exclude_from_mesh", "[false]", KUBERNETES),
-    later("agent.disable_mesh_sidecar_injection", "[true]", KUBERNETES),
+    later("agent.labels", "[]", Fate::Elsewhere),
+    later("agent.annotations", "[]", Fate::Elsewhere),
+    later("agent.node_selector", "[]", Fate::Elsewhere),
+    later("agent.service_account", "[]", Fate::Elsewhere),
+    later("agent.priority_class", "[]", Fate::Elsewhere),
+    later("agent.security_context", "[]", Fate::Elsewhere),
+    later("agent.metrics", "[]", Fate::Refused("it needs metrics of the agent")),
+    later(
+        "agent.exclude_from_mesh",
+        "[false]",
+        Fate::Warned("the agent's port is on loopback, where no mesh looks"),
+    ),
+    later("agent.disable_mesh_sidecar_injection", "[true]", Fate::Elsewhere),
     later("agent.inject_headers", "[false]", HTTP),
     later("agent.override_cache_control", "[true]", HTTP),
     later("agent.max_body_buffer_size", "[65535]", HTTP),
@@ -119,7 +120,7 @@ pub(crate) const LATER: &[Later] = &[
     later("agent.jaq_time_limit", "[1]", HTTP),
     later("agent.clean_iptables_on_start", "[true,false]", Fate::Ignored),
     later("internal_proxy.socket_timeout", "[]", Fate::Ignored),
-    later("internal_proxy.ping_interval", "[]", Fate::Ignored),
+    later("internal_proxy.ping_interval", "[]", Fate::Elsewhere),
     later("internal_proxy.process_logging_interval", "[]", Fate::Ignored),
     later("external_proxy.tls_enable", "[true]", CONTAINER),
     later("external_proxy.start_idle_timeout", "[60]", CONTAINER),
@@ -166,6 +167,7 @@ pub(crate) const LATER: &[Later] = &[
 
 /// Judges every such key of a tree whose short forms are written out.
 pub(crate) fn judge(root: &Node, findings: &mut Findings) {
+    let is_here = names_local_target(root);
     for later in LATER {
         let Some(node) = root.get(later.path) else { continue };
         if is_idle(node, later) || findings.has(later.path) {
@@ -181,9 +183,20 @@ pub(crate) fn judge(root: &Node, findings: &mut Findings) {
                 let place = findings.place(node.origin);
                 findings.warn(format!("{place}: `{}` has no effect: {why}", later.path));
             }
-            Fate::Ignored => {}
+            Fate::Elsewhere if is_here => {
+                let place = findings.place(node.origin);
+                let why = "the target is on this machine";
+                findings.warn(format!("{place}: `{}` has no effect: {why}", later.path));
+            }
+            Fate::Elsewhere | Fate::Ignored => {}
         }
     }
+}
+
+/// Whether the target is one of this machine.
+fn names_local_target(root: &Node) -> bool {
+    let Some(Kind::Text(path)) = root.get("target.path").map(|node| &node.kind) else { return false };
+    matches!(path.parse(), Ok(Target::Named { kind, .. }) if kind.is_local())
 }
 
 fn is_idle(node: &Node, later: &Later) -> bool {

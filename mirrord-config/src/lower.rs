@@ -18,8 +18,12 @@ pub use crate::file::DataPath as DataPathChoice;
 use crate::{
     problem::Findings,
     resolve::{Input, NoTarget, Settings},
+    section::kubernetes::StartupRetry,
     source::Overrides,
 };
+
+/// How often an agent in a cluster hears of us, in seconds: several times within the time that it waits for us.
+const PING_INTERVAL: u64 = 5;
 
 /// Everything that the command and its proxy must know of the configuration.
 #[derive(Clone, Debug, Default)]
@@ -42,10 +46,8 @@ pub struct Lowered {
     pub agent: AgentOptions,
     /// `internal_proxy`.
     pub proxy: ProxySettings,
-    /// `agent.log_level`.
-    pub agent_log_level: String,
-    /// `agent.communication_timeout`, in seconds.
-    pub agent_communication_timeout: Option<u64>,
+    /// `startup_retry`.
+    pub startup_retry: RetrySettings,
     /// The key of the session.
     pub key: Key,
     /// `MIRRORD_IGNORE_DEBUGGER_PORTS`: first and last port of each range.
@@ -67,6 +69,19 @@ pub struct ProxySettings {
     pub log_destination: Option<PathBuf>,
     /// Whether as JSON.
     pub json_log: bool,
+    /// Seconds between two signs of life to an agent in a cluster.
+    pub ping_interval: u64,
+}
+
+/// `startup_retry`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetrySettings {
+    /// The first pause, in milliseconds; each one is twice as long as the one before.
+    pub min_ms: u64,
+    /// The longest pause, in milliseconds.
+    pub max_ms: u64,
+    /// How often.
+    pub max_retries: u32,
 }
 
 /// The key of a session.
@@ -106,7 +121,6 @@ pub(crate) fn lower(
     };
     let environment = lowering.environment(presence);
     let (cluster, agent) = (lowering.cluster(), lowering.agent(&target));
-    lowering.retries();
     lowering.key();
     Lowered {
         target,
@@ -118,8 +132,7 @@ pub(crate) fn lower(
         cluster,
         agent,
         proxy: lowering.proxy(),
-        agent_log_level: file.agent.log_level.clone().unwrap_or_else(|| "info".to_owned()),
-        agent_communication_timeout: file.agent.communication_timeout.map(u64::from),
+        startup_retry: lowering.retries(),
         key: settings.key.clone(),
         debugger_ports: lowering.debugger_ports(),
         turbo: file.feature.magic.turbo,
@@ -204,10 +217,11 @@ impl Lowering<'_, '_> {
             log_level: proxy.log_level.clone(),
             log_destination: proxy.log_destination.as_deref().map(PathBuf::from),
             json_log: proxy.json_log,
+            ping_interval: proxy.ping_interval.unwrap_or(PING_INTERVAL),
         }
     }
 
-    fn retries(&mut self) {
+    fn retries(&mut self) -> RetrySettings {
         let retry = &self.settings.file.startup_retry;
         if retry.max_ms == 0 {
             self.problem("startup_retry.max_ms", "`startup_retry.max_ms` is 0".to_owned(), None);
@@ -215,6 +229,8 @@ impl Lowering<'_, '_> {
             let message = "`startup_retry.min_ms` is larger than `startup_retry.max_ms`".to_owned();
             self.problem("startup_retry.min_ms", message, None);
         }
+        let StartupRetry { min_ms, max_ms, max_retries } = *retry;
+        RetrySettings { min_ms, max_ms, max_retries }
     }
 
     fn key(&mut self) {

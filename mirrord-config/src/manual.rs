@@ -42,7 +42,7 @@ fn leaves<'a>(root: &'a Value, schema: &'a Value, path: &str, leaves: &mut Vec<K
 }
 
 fn waits(path: &str) -> bool {
-    LATER.iter().any(|later| later.path == path)
+    LATER.iter().any(|later| later.path == path && later.fate != Fate::Elsewhere)
 }
 
 fn sections<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
@@ -122,7 +122,7 @@ fn without_effect() -> String {
                 writeln!(table, "| `{}` | {} | {why} |", later.path, idle(later)).unwrap();
             }
             Fate::Ignored => writeln!(table, "| `{}` | never | nothing is lost |", later.path).unwrap(),
-            Fate::Refused(_) => {}
+            Fate::Refused(_) | Fate::Elsewhere => {}
         }
     }
     table

@@ -120,7 +120,7 @@ const SHORT_FORMS: &[ShortForms] = &[
 ];
 
 /// Kinds of target as sections name them, and as paths do.
-const TARGET_KINDS: &[(&str, &str)] = &[
+pub(crate) const TARGET_KINDS: &[(&str, &str)] = &[
     ("pid", "pid"),
     ("netns", "netns"),
     ("docker", "docker"),
@@ -132,6 +132,7 @@ const TARGET_KINDS: &[(&str, &str)] = &[
     ("job", "job"),
     ("cron_job", "cronjob"),
     ("stateful_set", "statefulset"),
+    ("daemon_set", "daemonset"),
     ("service", "service"),
     ("replica_set", "replicaset"),
 ];

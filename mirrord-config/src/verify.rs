@@ -1,12 +1,16 @@
 //! What `mirrord verify-config` prints, for editors.
 
-use mirrord_core::{rules::incoming::IncomingRules, target::Target};
+use mirrord_core::{
+    rules::incoming::IncomingRules,
+    target::{Kind, Target},
+};
 use mirrord_protocol::agent::incoming::Wish;
 use serde_json::{Map, Value, json};
 
 use crate::{
     problem::Problem,
     resolve::{Input, NoTarget, resolve_with},
+    shape::TARGET_KINDS,
 };
 
 /// Judges a configuration. `may_lack_target` lets a target be chosen later; `with_settings` adds every setting.
@@ -50,7 +54,13 @@ fn target(target: &Target) -> Value {
         Target::Targetless => "targetless".into(),
         Target::Named { kind, name, container } => {
             let mut section = Map::new();
-            section.insert(kind.name().to_owned(), name.as_str().into());
+            if *kind == Kind::Label {
+                let pairs = name.split(',').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+                section.insert("labels".to_owned(), pairs.collect());
+            } else {
+                let keys = TARGET_KINDS.iter().find(|(_, word)| *word == kind.name());
+                section.insert(keys.map_or(kind.name(), |(key, _)| key).to_owned(), name.as_str().into());
+            }
             section.insert("container".to_owned(), container.as_deref().into());
             Value::Object(section)
         }
@@ -60,6 +70,5 @@ fn target(target: &Target) -> Value {
 /// Kinds of target with which the configuration works.
 fn kinds(incoming: &IncomingRules) -> Vec<&'static str> {
     let targetless = (incoming.wish != Some(Wish::Steal)).then_some("targetless");
-    let local = mirrord_core::target::Kind::ALL.iter().filter(|kind| kind.is_local()).map(|kind| kind.name());
-    targetless.into_iter().chain(local).collect()
+    targetless.into_iter().chain(Kind::ALL.iter().map(|kind| kind.name())).collect()
 }

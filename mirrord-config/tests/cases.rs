@@ -11,6 +11,7 @@ use std::{
 };
 
 use mirrord_config::{FileSource, Input, Lowered, Problems, Resolved, resolve};
+use mirrord_core::cluster::AgentOptions;
 
 fn cases() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")
@@ -73,11 +74,22 @@ fn tell(lowered: &Lowered) -> Vec<String> {
         line("hostname", rules.hostname),
         line("ipv6", rules.ipv6),
         line("proxy", &lowered.proxy),
-        line("agent_log_level", &lowered.agent_log_level),
-        line("agent_communication_timeout", lowered.agent_communication_timeout),
+        line("startup_retry", lowered.startup_retry),
+        line("cluster", &lowered.cluster),
+        line("agent", agent(&lowered.agent)),
         line("debugger_ports", &lowered.debugger_ports),
         line("turbo", lowered.turbo),
     ]
+}
+
+/// What is said of an agent, without what every agent is.
+fn agent(agent: &AgentOptions) -> BTreeMap<String, serde_json::Value> {
+    let values = serde_json::to_value(agent).unwrap_or_default();
+    let idle = serde_json::to_value(ask("empty.json", b"{}".to_vec(), "").map(|it| it.lowered.agent).ok());
+    let idle = idle.unwrap_or_default();
+    let values = values.as_object().into_iter().flatten();
+    let said = values.filter(|(key, value)| idle.get(*key) != Some(*value));
+    said.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]

@@ -18,13 +18,44 @@ fn ask(text: &str, may_lack_target: bool, with_settings: bool) -> Value {
     verify(&input, may_lack_target, with_settings)
 }
 
+/// Every kind of target after those that are none.
+fn kinds(others: &[&str]) -> Value {
+    let all = [
+        "pid",
+        "netns",
+        "docker",
+        "podman",
+        "compose",
+        "pod",
+        "deployment",
+        "rollout",
+        "statefulset",
+        "daemonset",
+        "replicaset",
+        "job",
+        "cronjob",
+        "service",
+        "label",
+    ];
+    others.iter().chain(&all).copied().collect()
+}
+
+#[test]
+fn a_target_of_a_cluster_is_shown_as_a_section_names_it() {
+    let shown = |text| ask(text, false, false).pointer("/config/path").cloned();
+    let expected = json!({ "stateful_set": "db", "container": null });
+    assert_eq!(shown(r#"{"target": "statefulset/db"}"#), Some(expected));
+    let expected = json!({ "labels": { "app": "web" }, "container": "c" });
+    assert_eq!(shown(r#"{"target": "label/app=web/container/c"}"#), Some(expected));
+}
+
 #[test]
 fn a_good_file_says_its_target_its_warnings_and_what_it_fits() {
     let expected = json!({
         "type": "Success",
         "config": { "path": { "docker": "web", "container": "app" }, "namespace": null },
-        "warnings": ["x.json:1:53: `use_proxy` has no effect: no cluster is asked"],
-        "compatible_target_types": ["targetless", "pid", "netns", "docker", "podman", "compose"],
+        "warnings": ["x.json:1:53: `use_proxy` has no effect: the target is on this machine"],
+        "compatible_target_types": kinds(&["targetless"]),
     });
     assert_eq!(ask(r#"{"target": "docker/web/container/app", "use_proxy": false}"#, false, false), expected);
 }
@@ -47,7 +78,7 @@ fn no_target_is_targetless_unless_one_is_chosen_later() {
     assert_eq!(ask(stealing, false, false)["type"], "Fail");
     let answer = ask(stealing, true, false);
     assert_eq!(answer["type"], "Success");
-    assert_eq!(answer["compatible_target_types"], json!(["pid", "netns", "docker", "podman", "compose"]));
+    assert_eq!(answer["compatible_target_types"], kinds(&[]));
 }
 
 #[test]

@@ -109,8 +109,8 @@ fn server() -> u16 {
         for stream in listener.incoming() {
             thread::spawn(move || {
                 let mut stream = stream.unwrap();
-                let mut heard = [0; 1000];
-                let n_heard = stream.read(&mut heard).unwrap_or(0);
+                let mut request = [0; 1000];
+                let n_heard = stream.read(&mut request).unwrap_or(0);
                 let body = format!("the laptop heard {n_heard}");
                 let head =
                     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());

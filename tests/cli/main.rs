@@ -6,6 +6,7 @@
     reason = "a story that cannot be told has failed, or says why it was skipped"
 )]
 
+mod cluster;
 mod containers;
 mod dump;
 mod editor;

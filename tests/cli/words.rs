@@ -67,7 +67,9 @@ fn a_target_that_is_none_says_why() {
             "{no_netns}"
         );
     }
-    assert_snapshot!("kubernetes", desk.run(&["exec", "-t", "deploy/api", "true"]));
+    assert_snapshot!("no_kubeconfig", desk.run(&["exec", "-t", "deploy/api", "true"]));
+    let passed = desk.run(&["exec", "-t", "deploy/api", "--data-path", "passed", "true"]);
+    assert_snapshot!("passed_from_a_cluster", passed);
     assert_snapshot!("no_container_in_a_pid", desk.run(&["exec", "-t", "pid/1/container/x", "true"]));
 }
 
@@ -103,8 +105,8 @@ fn a_wrong_configuration_is_told_with_line_and_key() {
 }
 
 #[test]
-fn what_needs_kubernetes_is_refused_not_ignored() {
-    assert_snapshot!(Desk::new().run(&["exec", "--agent-image", "x", "-t", "pid/1", "true"]));
+fn what_only_a_cluster_needs_is_said_to_have_no_effect_here() {
+    assert_snapshot!(Desk::new().run(&["exec", "--agent-image", "x", "-t", "pid/999999999", "true"]));
 }
 
 #[test]

@@ -8,6 +8,7 @@
     reason = "a story that cannot be told has failed, and says where"
 )]
 
+pub mod cluster;
 pub mod eventually;
 pub mod ground;
 pub mod guest;

@@ -77,6 +77,7 @@ pub(crate) fn run(order: &Order) -> Report {
     loop {
         if let Some(frame) = reader.next_frame().unwrap() {
             match wire::decode(&frame).unwrap() {
+                Report::Progress(_) => {}
                 Report::Warning(words) => panic!("warned: {words}"),
                 last => return last,
             }

@@ -146,7 +146,7 @@ fn blob(bytes: &[u8]) -> String {
     format!("blobs/sha256/{}", hex(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 

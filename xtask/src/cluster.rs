@@ -30,7 +30,7 @@ pub(crate) fn cluster(arguments: &[String]) -> Result<(), String> {
             if let Some(why) = why_not() {
                 return Err(format!("no cluster can be brought up here: {why}"));
             }
-            let kubeconfig = up()?;
+            let (kubeconfig, _) = up()?;
             load(&image::agent(env!("CARGO_PKG_VERSION"), true)?)?;
             load_workloads()?;
             show(&format!("{}\n", kubeconfig.display()));
@@ -70,13 +70,14 @@ pub(crate) fn why_not() -> Option<String> {
         .then(|| format!("its Kubernetes was never tried on {}", env::consts::ARCH))
 }
 
-/// Starts the cluster, or finds that it runs; tells its kubeconfig.
-pub(crate) fn up() -> Result<PathBuf, String> {
+/// Starts the cluster, or finds that it runs; tells its kubeconfig, and whether it is new.
+pub(crate) fn up() -> Result<(PathBuf, bool), String> {
     build()?;
     needs::gather_for_cluster()?;
     let _held = hold("up")?;
     let kubeconfig = Path::new(RUN).join("admin.kubeconfig");
-    if !is_up(&kubeconfig) {
+    let is_new = !is_up(&kubeconfig);
+    if is_new {
         down_held()?;
         say("starting a cluster");
         let this = env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
@@ -84,7 +85,7 @@ pub(crate) fn up() -> Result<PathBuf, String> {
             say(&format!("what its parts said is in {RUN}/log; `cargo xtask cluster down` removes it"));
         })?;
     }
-    Ok(kubeconfig)
+    Ok((kubeconfig, is_new))
 }
 
 /// Gives the cluster an image.
@@ -111,11 +112,15 @@ pub(crate) fn load_workloads() -> Result<(), String> {
 
 /// Builds the parts of Kubernetes, where they are not.
 pub(crate) fn build() -> Result<(), String> {
-    let _held = hold("build")?;
     if is_built() {
         return Ok(());
     }
     needs::gather_to_build_kubernetes()?;
+    let _held = hold("build")?;
+    // Somebody else may just have done it.
+    if is_built() {
+        return Ok(());
+    }
     let log = parts().with_extension("log");
     say(&format!("building Kubernetes, once on this machine: about 12 minutes ({})", log.display()));
     let cannot = |error: std::io::Error| format!("cannot write {}: {error}", log.display());
@@ -123,7 +128,8 @@ pub(crate) fn build() -> Result<(), String> {
     run(script("kubernetes").arg(parts()).stdout(out.try_clone().map_err(cannot)?).stderr(out))
 }
 
-fn down() -> Result<(), String> {
+/// Removes it, with everything that it has made.
+pub(crate) fn down() -> Result<(), String> {
     let _held = hold("up")?;
     down_held()
 }

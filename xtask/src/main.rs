@@ -2,6 +2,7 @@
 
 mod archive;
 mod bench;
+mod borrowed;
 mod build;
 mod cluster;
 mod demo;
@@ -22,7 +23,7 @@ type Deed = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
 const DEEDS: &[Deed] = &[
     ("demo", "a pretend pod, and programs of this machine as if they were in it", demo::demo),
     ("build [--release]", "layer, agent and command; with --release, the one file", build::run),
-    ("test [FLOOR]", "prove it: floors 0 to 5, or one of them", test::test),
+    ("test [FLOOR]", "prove it: floors 0 to 5 and `cluster`, or one of them", test::test),
     ("lint", "format and clippy, with warnings as errors", lint::lint),
     ("bench [--quick]", "what it costs, as ratios to a direct run inside the target", bench::bench),
     (

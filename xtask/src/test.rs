@@ -1,4 +1,4 @@
-//! The pyramid of proof: floors 0 to 5, from what needs a compiler to what needs a pretend pod.
+//! The pyramid of proof: floors 0 to 6, from what needs a compiler to what needs a cluster.
 
 use std::{
     fs,
@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    borrowed::Borrowed,
     build,
     ground::{cargo, words_of},
     needs, say, show,
@@ -28,7 +29,11 @@ const FLOORS: &[(u8, &str, &[&str])] = &[
         &["-p", "mirrord-tests", "--test", "agent", "--test", "agent_incoming", "--test", "leftovers"],
     ),
     (5, "words on the screen, and promises", &["-p", "mirrord-tests", "--test", "cli", "--test", "promises"]),
+    (CLUSTER, "a real cluster", &["-p", "mirrord-tests", "--test", "cluster"]),
 ];
+
+/// The floor that needs a cluster.
+const CLUSTER: u8 = 6;
 
 /// A floor that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
@@ -45,25 +50,40 @@ struct Tally {
 pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
     let wanted: Option<u8> = match arguments {
         [] => None,
+        [floor] if floor == "cluster" => Some(CLUSTER),
         [floor] => match floor.parse() {
-            Ok(floor) if floor <= 5 => Some(floor),
-            _ => return Err(format!("`{floor}` is not a floor: there are 0 to 5")),
+            Ok(floor) if floor <= CLUSTER => Some(floor),
+            _ => return Err(format!("`{floor}` is not a floor: there are 0 to 5, and `cluster`")),
         },
         _ => return Err("`test` takes one floor, or none for all".to_owned()),
     };
     let is_wanted = |floor: u8| wanted.is_none_or(|it| it == floor);
     if (2..=5).any(is_wanted) {
         needs::gather();
+    }
+    // What takes longest begins first, beside what the compiler has to do.
+    let mut ground = is_wanted(CLUSTER).then(Borrowed::begin);
+    if (2..=CLUSTER).any(is_wanted) {
         build::run(&[])?;
     }
     let mut tally = Tally::default();
     for (floor, name, arguments) in FLOORS.iter().filter(|(floor, ..)| is_wanted(*floor)) {
+        // From here on stories have deadlines, and want the machine for themselves.
+        if let Some(ground) = ground.as_mut().filter(|_| *floor >= 2) {
+            ground.wait();
+        }
         let start = Instant::now();
         say(&format!("floor {floor}: {name}"));
         let mut command = cargo();
         command.arg("test").args(*arguments).args(["--no-fail-fast", "--quiet"]);
+        if let Some(ground) = ground.as_mut().filter(|_| *floor == CLUSTER) {
+            ground.prepare(&mut command);
+        }
         climb(&mut command, &mut tally)?;
         say(&format!("floor {floor}: {name}: {:.1} s", start.elapsed().as_secs_f32()));
+    }
+    if let Some(ground) = ground {
+        ground.give_back()?;
     }
     for name in &tally.names {
         show(&format!("failed: {name}\n"));

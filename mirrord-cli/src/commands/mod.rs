@@ -5,6 +5,8 @@ mod dump;
 mod exec;
 mod ext;
 mod extract;
+mod fix;
+mod ls;
 mod port_forward;
 mod proxy;
 mod verify_config;
@@ -12,7 +14,7 @@ mod verify_config;
 use std::process::ExitCode;
 
 use crate::{
-    args::{Arguments, Command},
+    args::{Arguments, Command, FixCommand},
     printer,
     report::Report,
 };
@@ -21,8 +23,12 @@ use crate::{
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Report> {
     match arguments.command {
         Command::Exec(arguments) => exec::run(&arguments),
+        Command::Ls(arguments) => Ok(for_editor("ls", ls::run(&arguments))),
         Command::Dump(arguments) => alone(dump::run(&arguments)),
         Command::PortForward(arguments) => alone(port_forward::run(&arguments)),
+        Command::Fix { what: FixCommand::Kubeconfig { kubeconfig, dry_run } } => {
+            alone(fix::run(kubeconfig.as_deref(), dry_run))
+        }
         Command::Ext(arguments) => Ok(for_editor("ext", ext::run(&arguments))),
         Command::VerifyConfig(arguments) => Ok(verify_config::run(&arguments)),
         Command::Extract { path } => extract::run(&path),

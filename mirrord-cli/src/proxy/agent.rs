@@ -1,106 +1,118 @@
-//! The far side: starts the agent, asks it, and knows what to say when it is gone.
+//! The far side as the session asks it: the link to its agent, which may be another one after a while.
 
 use std::{
-    collections::VecDeque,
-    io::{self, IoSlice},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixStream as StdStream,
-    },
+    os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
-use mirrord_core::proxy::{lost, pending::Pending};
+use mirrord_core::proxy::lost;
 use mirrord_protocol::{
-    agent::{
-        AgentAnswer, AgentCall, FromAgent, Hello, LaneKey, LaneOpen, ToAgent, Welcome,
-        control::{Farewell, Level, LogLine},
-        incoming::Arrival,
-    },
+    agent::{AgentCall, LaneKey, LaneOpen},
     fault::Fault,
-    frame::{FrameReader, encode_frame},
-    version::Version,
-    wire,
 };
-use rustix::net::{Shutdown, shutdown};
-use tokio::{
-    io::unix::AsyncFd,
-    sync::{Notify, mpsc, oneshot},
-};
+use tokio::sync::oneshot;
 
-use super::{lane::Lanes, rights};
+use super::{handles::Handles, link::Link};
 
-/// What came of a call: the answer, and the descriptor that rode along.
-pub(crate) type Outcome = Result<(AgentAnswer, Option<OwnedFd>), Fault>;
+pub(crate) use super::link::Outcome;
 
-/// What an agent says unasked.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// A connection has arrived, perhaps itself.
-    Arrival(Arrival, Option<OwnedFd>),
-    /// It is gone, and its last words.
-    Gone(Option<Farewell>),
-}
-
-/// The one agent of the session. Clones are the same agent.
+/// The agent of the session. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Agent(Arc<Inner>);
 
 struct Inner {
-    lanes: Lanes,
-    key: LaneKey,
-    control: AsyncFd<OwnedFd>,
-    pending: Mutex<Pending<Waiter>>,
-    outbox: Mutex<VecDeque<Letter>>,
-    blocked: Notify,
+    state: Mutex<State>,
+    /// The files that are open there, where an agent may be followed by another.
+    handles: Option<Arc<Handles>>,
 }
 
-struct Waiter {
-    fault: Fault,
-    tell: Box<dyn FnOnce(Outcome) + Send>,
+enum State {
+    /// It is there.
+    Linked(Link),
+    /// Another one is looked for: what wants it waits.
+    Sought(Vec<Waiter>),
+    /// It is gone, and no other was found.
+    Lost,
 }
 
-/// A frame that the kernel has not taken yet.
-struct Letter {
-    frame: Bytes,
-    descriptor: Option<OwnedFd>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// Is told the link, once there is one, or that there will be none.
+type Waiter = Box<dyn FnOnce(Option<Link>) + Send>;
 
 impl Agent {
-    /// Says hello on the control lane, and listens to the agent from then on.
-    pub(crate) async fn greet(
-        lanes: Lanes,
-        owner: String,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<Event>), Fault> {
-        let control = lanes.open(&LaneOpen::Control(Hello { version: Version::OURS, owner }))?;
-        let control = rights::watch(control.into())?;
-        let mut inbox = Inbox::default();
-        let welcome = inbox
-            .next(&control)
-            .await?
-            .ok_or_else(|| Fault::with_words(libc::ECONNRESET, "the agent ended before it said a word"))?;
-        let key = match wire::decode::<Welcome>(&welcome) {
-            Ok(Welcome::Settled(_, key)) => key,
-            Ok(Welcome::Refused(words)) => return Err(Fault::with_words(libc::EPROTONOSUPPORT, words)),
-            Err(error) => return Err(Fault::with_words(libc::EPROTO, error.to_string())),
+    /// The one agent of a session, which ends with it.
+    pub(crate) fn only(link: Link) -> Self {
+        Self(Arc::new(Inner { state: Mutex::new(State::Linked(link)), handles: None }))
+    }
+
+    /// The first of what may be several agents, one after another.
+    pub(crate) fn first(link: Link) -> Self {
+        let handles = Some(Arc::default());
+        Self(Arc::new(Inner { state: Mutex::new(State::Linked(link)), handles }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The agent is gone, and another one is looked for: calls wait for it from now on.
+    pub(crate) fn seek(&self) {
+        let mut state = self.state();
+        if !matches!(*state, State::Sought(_)) {
+            *state = State::Sought(Vec::new());
+        }
+    }
+
+    /// There is an agent again.
+    pub(crate) fn set(&self, link: &Link) {
+        self.settle(State::Linked(link.clone()), Some(link));
+    }
+
+    /// There is none: calls fail from now on.
+    pub(crate) fn lose(&self) {
+        self.settle(State::Lost, None);
+    }
+
+    /// Tells the agent that the session is over: it undoes what it did.
+    pub(crate) fn part(&self) {
+        if let Some(link) = self.current() {
+            link.part();
+        }
+        self.lose();
+    }
+
+    fn settle(&self, state: State, link: Option<&Link>) {
+        let before = std::mem::replace(&mut *self.state(), state);
+        if let State::Sought(waiters) = before {
+            for waiter in waiters {
+                waiter(link.cloned());
+            }
+        }
+    }
+
+    fn with_link(&self, then: impl FnOnce(Option<Link>) + Send + 'static) {
+        let mut state = self.state();
+        let link = match &mut *state {
+            State::Linked(link) => Some(link.clone()),
+            State::Sought(waiters) => return waiters.push(Box::new(then)),
+            State::Lost => None,
         };
-        let agent = Self(Arc::new(Inner {
-            lanes,
-            key,
-            control,
-            pending: Mutex::default(),
-            outbox: Mutex::default(),
-            blocked: Notify::new(),
-        }));
-        let (events_tx, events_rx) = mpsc::unbounded_channel();
-        tokio::spawn(agent.clone().listen(inbox, events_tx));
-        tokio::spawn(agent.clone().deliver());
-        Ok((agent, events_rx))
+        drop(state);
+        then(link);
+    }
+
+    /// The link to it, if there is one now.
+    pub(crate) fn current(&self) -> Option<Link> {
+        match &*self.state() {
+            State::Linked(link) => Some(link.clone()),
+            State::Sought(_) | State::Lost => None,
+        }
+    }
+
+    /// The link to it, once there is one; none if there will be none.
+    pub(crate) async fn link(&self) -> Option<Link> {
+        let (link_tx, link_rx) = oneshot::channel();
+        self.with_link(move |link| drop(link_tx.send(link)));
+        link_rx.await.unwrap_or_default()
     }
 
     /// Asks, and waits for the answer.
@@ -118,185 +130,19 @@ impl Agent {
         descriptor: Option<OwnedFd>,
         tell: impl FnOnce(Outcome) + Send + 'static,
     ) {
-        let waiter = Waiter { fault: lost::fault(&call), tell: Box::new(tell) };
-        let begun = lock(&self.0.pending).begin(waiter);
-        let id = match begun {
-            Ok(id) => id,
-            Err(waiter) => return (waiter.tell)(Err(waiter.fault)),
-        };
-        match encode_frame(&ToAgent { id, call, descriptor: descriptor.is_some() }) {
-            Ok(frame) => self.post(Letter { frame, descriptor }),
-            Err(error) => {
-                let waiter = lock(&self.0.pending).finish(id);
-                if let Some(waiter) = waiter {
-                    (waiter.tell)(Err(Fault::with_words(libc::E2BIG, error.to_string())));
-                }
-            }
-        }
+        let handles = self.0.handles.clone();
+        self.with_link(move |link| match (link, handles) {
+            (None, _) => tell(Err(lost::fault(&call))),
+            (Some(link), None) => link.ask(call, descriptor, tell),
+            (Some(link), Some(handles)) => handles.ask(&link, call, descriptor, tell),
+        });
     }
 
     /// Opens a lane for a stream.
-    pub(crate) fn open_lane(&self, open: impl FnOnce(LaneKey) -> LaneOpen) -> Result<StdStream, Fault> {
-        self.0.lanes.open(&open(self.0.key)).map_err(|error| match error.raw_os_error() {
-            Some(libc::EPIPE | libc::ECONNRESET) => Fault::with_words(libc::ENETDOWN, "the agent is gone"),
-            _ => Fault::from(error),
-        })
-    }
-
-    /// Tells the agent that the session is over: it undoes what it did.
-    pub(crate) fn part(&self) {
-        self.0.lanes.close();
-        let _ = shutdown(self.0.control.get_ref(), Shutdown::Both);
-    }
-
-    fn post(&self, letter: Letter) {
-        let mut outbox = lock(&self.0.outbox);
-        outbox.push_back(letter);
-        if outbox.len() == 1 && !self.flush(&mut outbox) {
-            self.0.blocked.notify_one();
+    pub(crate) async fn open_lane(&self, open: impl FnOnce(LaneKey) -> LaneOpen) -> Result<StdStream, Fault> {
+        match self.link().await {
+            Some(link) => link.open_lane(open),
+            None => Err(Fault::with_words(libc::ENETDOWN, "the agent is gone")),
         }
-    }
-
-    /// Sends what the kernel takes; tells whether that was all.
-    fn flush(&self, outbox: &mut VecDeque<Letter>) -> bool {
-        while let Some(letter) = outbox.front_mut() {
-            let descriptor = letter.descriptor.as_ref().map(AsFd::as_fd);
-            match rights::send(self.0.control.get_ref(), &[IoSlice::new(&letter.frame)], descriptor) {
-                Ok(n_sent) => {
-                    letter.descriptor = None;
-                    drop(letter.frame.split_to(n_sent));
-                    if letter.frame.is_empty() {
-                        outbox.pop_front();
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The agent is gone: the listening side tells everybody.
-                Err(_) => outbox.clear(),
-            }
-        }
-        true
-    }
-
-    async fn deliver(self) {
-        loop {
-            self.0.blocked.notified().await;
-            while let Ok(mut ready) = self.0.control.writable().await {
-                let all_sent = self.flush(&mut lock(&self.0.outbox));
-                if all_sent {
-                    break;
-                }
-                ready.clear_ready();
-            }
-        }
-    }
-
-    async fn listen(self, mut inbox: Inbox, events_tx: mpsc::UnboundedSender<Event>) {
-        let mut farewell = None;
-        loop {
-            let frame = match inbox.next(&self.0.control).await {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::error!(%error, "agent's lane of control broke");
-                    break;
-                }
-            };
-            match wire::decode::<FromAgent>(&frame) {
-                Ok(FromAgent::Farewell(words)) => farewell = Some(words),
-                Ok(message) => {
-                    let Ok(()) = self.handle(message, &mut inbox, &events_tx) else { break };
-                }
-                Err(error) => {
-                    tracing::error!(%error, "agent's words make no sense");
-                    break;
-                }
-            }
-        }
-        // Whatever ended it, the agent shall not believe that anybody still listens.
-        let _ = shutdown(self.0.control.get_ref(), Shutdown::Both);
-        for waiter in lock(&self.0.pending).handle_lost() {
-            (waiter.tell)(Err(waiter.fault));
-        }
-        drop(events_tx.send(Event::Gone(farewell)));
-    }
-
-    fn handle(
-        &self,
-        message: FromAgent,
-        inbox: &mut Inbox,
-        events_tx: &mpsc::UnboundedSender<Event>,
-    ) -> Result<(), ()> {
-        match message {
-            FromAgent::Answer { id, outcome, descriptor } => {
-                let descriptor = inbox.take_descriptor(descriptor)?;
-                let waiter = lock(&self.0.pending).finish(id);
-                let Some(waiter) = waiter else {
-                    tracing::warn!(%id, "agent answered what nobody asked");
-                    return Ok(());
-                };
-                (waiter.tell)(outcome.map(|answer| (answer, descriptor)));
-            }
-            FromAgent::Arrival(arrival) => {
-                let descriptor = inbox.take_descriptor(arrival.descriptor)?;
-                drop(events_tx.send(Event::Arrival(arrival, descriptor)));
-            }
-            FromAgent::Log(LogLine { level, text }) => match level {
-                Level::Error => tracing::error!(target: "agent", "{text}"),
-                Level::Warn => tracing::warn!(target: "agent", "{text}"),
-                Level::Info => tracing::info!(target: "agent", "{text}"),
-            },
-            FromAgent::Farewell(_) => {}
-        }
-        Ok(())
-    }
-}
-
-/// Bytes and descriptors from the agent, cut into frames.
-struct Inbox {
-    reader: FrameReader,
-    descriptors: VecDeque<OwnedFd>,
-    buffer: Vec<u8>,
-}
-
-impl Default for Inbox {
-    fn default() -> Self {
-        Self { reader: FrameReader::default(), descriptors: VecDeque::new(), buffer: vec![0; 256 << 10] }
-    }
-}
-
-impl Inbox {
-    /// The next frame; none at the end.
-    async fn next(&mut self, control: &AsyncFd<OwnedFd>) -> io::Result<Option<Bytes>> {
-        loop {
-            if let Some(frame) = self.reader.next_frame().map_err(io::Error::other)? {
-                return Ok(Some(frame));
-            }
-            let received = loop {
-                let mut ready = control.readable().await?;
-                let attempt = ready.try_io(|control| {
-                    rights::receive(control.get_ref(), &mut self.buffer, &mut self.descriptors)
-                });
-                if let Ok(received) = attempt {
-                    break received?;
-                }
-            };
-            if received == 0 {
-                return Ok(None);
-            }
-            self.reader.feed(&self.buffer[..received]);
-        }
-    }
-
-    /// The descriptor that a message says it has; an agent that lies is not listened to any more.
-    fn take_descriptor(&mut self, expected: bool) -> Result<Option<OwnedFd>, ()> {
-        if !expected {
-            return Ok(None);
-        }
-        let descriptor = self.descriptors.pop_front();
-        if descriptor.is_none() {
-            tracing::error!("agent announced a descriptor that did not come");
-        }
-        descriptor.map(Some).ok_or(())
     }
 }

@@ -194,7 +194,7 @@ impl Datagrams {
         to: SocketAddr,
     ) -> Result<Arc<GuestSocket>, Fault> {
         let bind = SocketAddr::new(unspecified(to), 0);
-        let lane = self.agent.open_lane(|key| LaneOpen::Datagrams(key, DatagramCall { bind }))?;
+        let lane = self.agent.open_lane(|key| LaneOpen::Datagrams(key, DatagramCall { bind })).await?;
         let mut lane = UnixStream::from_std(lane)?;
         let mut reader = FrameReader::default();
         let connected: Connected = lane::read_answer(&mut lane, &mut reader).await?;

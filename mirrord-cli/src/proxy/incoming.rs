@@ -1,14 +1,15 @@
 //! Traffic for the guest: its listeners, and whose connection waits at which of them.
 
+mod deliver;
+
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::{Ipv4Addr, SocketAddr},
     os::fd::OwnedFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use mirrord_core::{
@@ -22,36 +23,28 @@ use mirrord_core::{
 };
 use mirrord_protocol::{
     agent::{
-        AgentCall, LaneOpen,
-        incoming::{Arrival, SubscribeCall, Wish},
+        AgentCall,
+        incoming::{Arrival, Port, SubscribeCall, Wish},
     },
-    frame::FrameReader,
+    fault::Fault,
     id::SocketInode,
     proxy::sockets::SocketAnswer,
 };
-use tokio::{
-    net::{TcpStream, UnixStream},
-    sync::{Mutex as AsyncMutex, oneshot},
-};
+use tokio::sync::{Mutex as AsyncMutex, Notify, oneshot};
 
-use super::{
-    agent::Agent,
-    alive,
-    doorbell::{self, Doorbell},
-    lane,
-    relay::{Relays, Ways},
-    settings::Settings,
-};
+use super::{agent::Agent, alive, complain::Complaints, link::Link, relay::Relays, settings::Settings};
 
 /// For how many connections it is remembered whose they are.
 const N_REMEMBERED: usize = 16 << 10;
 
-/// How long a listener may leave the bell unanswered before the target gets the connection back.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// Incoming traffic.
 pub(crate) struct Incoming {
     agent: Agent,
+    /// The agents of all pods whose traffic is wanted.
+    links: Mutex<Vec<Link>>,
+    /// What is subscribed at each.
+    covered: Mutex<HashMap<u64, BTreeSet<Port>>>,
+    complaints: Arc<Complaints>,
     relays: Relays,
     settings: Arc<Settings>,
     rules: IncomingRules,
@@ -59,6 +52,8 @@ pub(crate) struct Incoming {
     doorbell: Ipv4Addr,
     /// Whether anything could ever arrive.
     subscribed_ever: AtomicBool,
+    /// Tells that something can.
+    wanted: Notify,
     /// Held while the agent is asked, so that what it hears is in the order of what happened.
     settling: AsyncMutex<()>,
     listeners: Mutex<Listeners>,
@@ -77,14 +72,6 @@ struct Ringing {
     accepted_tx: oneshot::Sender<Option<OwnedFd>>,
 }
 
-/// How an attempt to deliver ended.
-enum Delivery {
-    /// The guest has it.
-    Done,
-    /// Nobody is there.
-    Refused(Option<OwnedFd>),
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -93,6 +80,7 @@ impl Incoming {
     /// Nothing listens yet.
     pub(crate) fn new(
         agent: Agent,
+        complaints: Arc<Complaints>,
         relays: Relays,
         settings: Arc<Settings>,
         rules: IncomingRules,
@@ -101,12 +89,16 @@ impl Incoming {
     ) -> Self {
         Self {
             agent,
+            links: Mutex::default(),
+            covered: Mutex::default(),
+            complaints,
             relays,
             settings,
             rules,
             pass,
             doorbell,
             subscribed_ever: AtomicBool::default(),
+            wanted: Notify::new(),
             settling: AsyncMutex::default(),
             listeners: Mutex::default(),
             ringing: Mutex::default(),
@@ -209,10 +201,7 @@ impl Incoming {
             let effect = lock(&self.listeners).poll_effect();
             match effect {
                 Some(Effect::Subscribe(subscription)) => self.subscribe(subscription).await,
-                Some(Effect::Unsubscribe(port)) => {
-                    let outcome = self.agent.call(AgentCall::Unsubscribe(port), None).await;
-                    tracing::info!(port = port.0, failed = ?outcome.err(), "gave a port back");
-                }
+                Some(Effect::Unsubscribe(port)) => self.unsubscribe(port).await,
                 None => break,
             }
         }
@@ -222,146 +211,89 @@ impl Incoming {
         }
     }
 
-    async fn subscribe(&self, Subscription { wish, port }: Subscription) {
-        let pass = self.pass && wish == Wish::Steal;
-        let outcome = self.agent.call(AgentCall::Subscribe(SubscribeCall { port, wish, pass }), None).await;
+    async fn subscribe(&self, subscription: Subscription) {
+        let Subscription { wish, port } = subscription;
+        let outcome = match self.agent.link().await {
+            Some(link) => self.subscribe_at(&link, subscription).await,
+            None => Err(Fault::with_words(libc::ENETDOWN, "the agent is gone")),
+        };
         match &outcome {
-            Ok(_) => tracing::info!(port = port.0, ?wish, "subscribed a port"),
-            Err(fault) => tracing::warn!(port = port.0, ?wish, %fault, "cannot subscribe a port"),
+            Ok(()) => tracing::info!(port = port.0, ?wish, "subscribed a port"),
+            Err(fault) => self.complain(subscription, fault),
         }
-        self.subscribed_ever.fetch_or(outcome.is_ok(), Ordering::Relaxed);
+        if outcome.is_ok() {
+            for link in self.links() {
+                self.cover(&link, subscription).await;
+            }
+            self.subscribed_ever.store(true, Ordering::Relaxed);
+            self.wanted.notify_one();
+        }
         lock(&self.listeners).finish_subscribe(port, outcome.is_ok());
     }
 
-    /// A connection has arrived: to the guest with it, or back.
-    pub(crate) async fn deliver(self: Arc<Self>, arrival: Arrival, mut connection: Option<OwnedFd>) {
-        // Each attempt that is refused may remove the listener that refused it; the next one may take it.
-        let mut refused = None;
-        loop {
-            let listener = lock(&self.listeners).route(arrival.port, arrival.local);
-            let Some(listener) = listener.filter(|listener| refused != Some(listener.inode)) else { break };
-            match self.try_at(listener, arrival, connection).await {
-                Delivery::Done => return,
-                Delivery::Refused(returned) => connection = returned,
-            }
-            refused = Some(listener.inode);
-            self.check_refused(listener.inode).await;
-        }
-        tracing::debug!(?arrival, "nobody takes a connection; the target gets it");
-        drop(self.agent.call(AgentCall::Return(arrival.id), connection).await);
-    }
-
-    async fn try_at(
-        self: &Arc<Self>,
-        listener: Listener,
-        arrival: Arrival,
-        mut connection: Option<OwnedFd>,
-    ) -> Delivery {
-        for place in doorbell::places(listener.bound) {
-            let doorbell = match Doorbell::new(self.doorbell, place) {
-                Ok(doorbell) => doorbell,
-                Err(error) => {
-                    tracing::warn!(%error, %place, "cannot ring");
-                    continue;
-                }
-            };
-            let from = doorbell.from;
-            let is_foreign = is_foreign(listener, arrival);
-            let (accepted_tx, accepted_rx) = oneshot::channel();
-            lock(&self.ringing).insert(from, Ringing { arrival, connection, is_foreign, accepted_tx });
-            let rung = tokio::time::timeout(PATIENCE, doorbell.ring()).await;
-            if let Ok(Ok(stream)) = rung {
-                return self.wait(from, stream, arrival, accepted_rx).await;
-            }
-            let ringing = lock(&self.ringing).remove(&from);
-            let Some(ringing) = ringing else { return Delivery::Done };
-            connection = ringing.connection;
-        }
-        Delivery::Refused(connection)
-    }
-
-    async fn wait(
-        self: &Arc<Self>,
-        from: SocketAddr,
-        stream: TcpStream,
-        arrival: Arrival,
-        mut accepted_rx: oneshot::Receiver<Option<OwnedFd>>,
-    ) -> Delivery {
-        tokio::select! {
-            biased;
-            accepted = &mut accepted_rx => if let Ok(connection) = accepted {
-                self.begin(stream, arrival, connection);
-            },
-            // Nobody speaks before he has accepted: this is the end of the listener, or of the one who took it.
-            _ = stream.readable() => {
-                if let Some(ringing) = lock(&self.ringing).remove(&from) {
-                    return Delivery::Refused(ringing.connection);
-                }
-                if let Ok(connection) = accepted_rx.await {
-                    self.begin(stream, arrival, connection);
-                }
-            }
-        }
-        Delivery::Done
-    }
-
-    /// The guest has accepted: what it has is the connection itself, or our end of a relay.
-    fn begin(&self, stream: TcpStream, arrival: Arrival, connection: Option<OwnedFd>) {
-        match connection {
-            Some(connection) => self.relay_passed(stream, connection),
-            None if arrival.descriptor => {}
-            None => self.relay(stream, arrival),
+    /// The same at one of several agents; the others go on without it.
+    async fn cover(&self, link: &Link, subscription: Subscription) {
+        if let Err(fault) = self.subscribe_at(link, subscription).await {
+            self.complain(subscription, &fault);
         }
     }
 
-    fn relay_passed(&self, stream: TcpStream, connection: OwnedFd) {
-        let (relays, debt) = (self.relays.clone(), self.relays.owe());
-        let connection = std::net::TcpStream::from(connection);
-        let (Ok(stream), Ok(())) = (stream.into_std(), connection.set_nonblocking(true)) else { return };
-        self.relays.spawn(async move {
-            if let (Ok(stream), Ok(connection)) =
-                (TcpStream::from_std(stream), TcpStream::from_std(connection))
-            {
-                drop(connection.set_nodelay(true));
-                relays.passed(stream, connection, debt).await;
-            }
-        });
+    fn complain(&self, Subscription { wish, port }: Subscription, fault: &Fault) {
+        tracing::warn!(port = port.0, ?wish, %fault, "cannot subscribe a port");
+        let wished = if wish == Wish::Steal { "stolen" } else { "mirrored" };
+        self.complaints.tell(&format!("port {} of the target is not {wished}: {fault}", port.0));
     }
 
-    fn relay(&self, stream: TcpStream, arrival: Arrival) {
-        let (agent, relays) = (self.agent.clone(), self.relays.clone());
-        let Ok(stream) = stream.into_std() else { return };
-        let debt = relays.owe();
-        self.relays.spawn(async move {
-            let Ok(stream) = TcpStream::from_std(stream) else { return };
-            let opened = match agent.open_lane(|key| LaneOpen::Arrival(key, arrival.id)) {
-                Ok(lane) => open(lane).await,
-                Err(fault) => Err(fault),
-            };
-            match opened {
-                Ok((lane, reader)) => {
-                    let ways = if arrival.wish == Wish::Mirror { Ways::Inward } else { Ways::Both };
-                    relays.tcp(stream, lane, &reader.into_rest(), ways, debt).await;
-                }
-                Err(fault) => {
-                    tracing::warn!(?arrival, %fault, "an accepted connection is gone");
-                    super::relay::reset(stream).await;
-                }
-            }
-        });
+    async fn subscribe_at(&self, link: &Link, subscription: Subscription) -> Result<(), Fault> {
+        let Subscription { wish, port } = subscription;
+        if lock(&self.covered).get(&link.id()).is_some_and(|ports| ports.contains(&port)) {
+            return Ok(());
+        }
+        let pass = self.pass && wish == Wish::Steal;
+        link.call(AgentCall::Subscribe(SubscribeCall { port, wish, pass }), None).await?;
+        lock(&self.covered).entry(link.id()).or_default().insert(port);
+        Ok(())
     }
-}
 
-/// Whether a peer's address cannot be told to the guest that listens.
-fn is_foreign(listener: Listener, arrival: Arrival) -> bool {
-    listener.bound.is_ipv4() && arrival.peer.ip().to_canonical().is_ipv6()
-}
+    async fn unsubscribe(&self, port: Port) {
+        for link in self.links() {
+            let covers = lock(&self.covered).get_mut(&link.id()).is_some_and(|covered| covered.remove(&port));
+            if covers {
+                let outcome = link.call(AgentCall::Unsubscribe(port), None).await;
+                tracing::info!(port = port.0, failed = ?outcome.err(), "gave a port back");
+            }
+        }
+    }
 
-async fn open(
-    lane: std::os::unix::net::UnixStream,
-) -> Result<(UnixStream, FrameReader), mirrord_protocol::fault::Fault> {
-    let mut lane = UnixStream::from_std(lane)?;
-    let mut reader = FrameReader::default();
-    lane::read_answer::<()>(&mut lane, &mut reader).await?;
-    Ok((lane, reader))
+    /// All agents at which something can be subscribed.
+    fn links(&self) -> Vec<Link> {
+        let mut links = lock(&self.links).clone();
+        if let Some(current) = self.agent.current()
+            && links.iter().all(|link| link.id() != current.id())
+        {
+            links.push(current);
+        }
+        links
+    }
+
+    /// One more agent stands: what is subscribed is subscribed there, too, from now on.
+    pub(crate) async fn join(&self, link: &Link) {
+        let _settling = self.settling.lock().await;
+        lock(&self.links).push(link.clone());
+        let subscriptions: Vec<_> = lock(&self.listeners).subscriptions().collect();
+        for subscription in subscriptions {
+            self.cover(link, subscription).await;
+        }
+    }
+
+    /// One is gone, and what it had with it.
+    pub(crate) fn leave(&self, link: &Link) {
+        lock(&self.links).retain(|other| other.id() != link.id());
+        lock(&self.covered).remove(&link.id());
+    }
+
+    /// Waits until something is subscribed.
+    pub(crate) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
 }

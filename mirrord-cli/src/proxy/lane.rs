@@ -1,4 +1,4 @@
-//! Lanes to the agent: a connection each, opened by passing its far end.
+//! Lanes to an agent: on this machine a connection each, opened by passing its far end; elsewhere a trunk carries them.
 
 use std::{
     io::{self, IoSlice},
@@ -17,6 +17,7 @@ use mirrord_protocol::{
     frame::{FrameReader, encode_frame},
     wire,
 };
+use mirrord_trunk::Near;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -25,9 +26,14 @@ use super::rights;
 /// How long a lane waits until those before it have reached the agent.
 const CROWD_TIME: Duration = Duration::from_secs(2);
 
-/// The socket that lanes travel through: the agent's descriptor 3 is its other end.
+/// What lanes travel through.
 #[derive(Debug)]
-pub(crate) struct Lanes(OwnedFd);
+pub(crate) enum Lanes {
+    /// A socket: the agent's descriptor 3 is its other end.
+    Here(OwnedFd),
+    /// A trunk to another machine.
+    There(Near),
+}
 
 impl Lanes {
     /// A pair: ours, and the agent's.
@@ -35,36 +41,50 @@ impl Lanes {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        Ok((Self(ours), theirs))
+        Ok((Self::Here(ours), theirs))
     }
 
-    /// Opens a lane and sends its first frame. The far end is read when the agent comes to it; this waits only
-    /// while more lanes are on their way than the kernel keeps, and not for ever.
+    /// Opens a lane and sends its first frame.
     pub(crate) fn open(&self, first: &LaneOpen) -> io::Result<StdStream> {
-        let (ours, theirs) = StdStream::pair()?;
-        let since = Instant::now();
-        while let Err(error) = rights::send(&self.0, &[IoSlice::new(&[0])], Some(theirs.as_fd())) {
-            match error.raw_os_error() {
-                Some(libc::EAGAIN | libc::ETOOMANYREFS | libc::EINTR) if since.elapsed() < CROWD_TIME => {
-                    thread::sleep(Duration::from_millis(1));
-                }
-                _ => return Err(error),
-            }
-        }
+        let lane = match self {
+            Self::Here(socket) => pass_one(socket)?,
+            Self::There(trunk) => trunk.open()?,
+        };
         let frame = encode_frame(first).map_err(io::Error::other)?;
-        let n_sent = rights::send(&ours, &[IoSlice::new(&frame)], None)?;
+        let n_sent = rights::send(&lane, &[IoSlice::new(&frame)], None)?;
         if n_sent != frame.len() {
             return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
         }
-        ours.set_nonblocking(true)?;
-        Ok(ours)
+        lane.set_nonblocking(true)?;
+        Ok(lane)
     }
 
     /// No more lanes: the agent is told that we go in order, and sees the end.
     pub(crate) fn close(&self) {
-        let _ = rights::send(&self.0, &[IoSlice::new(&[0])], None);
-        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
+        match self {
+            Self::Here(socket) => {
+                let _ = rights::send(socket, &[IoSlice::new(&[0])], None);
+                let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
+            }
+            Self::There(trunk) => trunk.part(),
+        }
     }
+}
+
+/// Passes the far end of a pair, and keeps the near one. The far end is read when the agent comes to it; this waits
+/// only while more lanes are on their way than the kernel keeps, and not for ever.
+fn pass_one(socket: &OwnedFd) -> io::Result<StdStream> {
+    let (ours, theirs) = StdStream::pair()?;
+    let since = Instant::now();
+    while let Err(error) = rights::send(socket, &[IoSlice::new(&[0])], Some(theirs.as_fd())) {
+        match error.raw_os_error() {
+            Some(libc::EAGAIN | libc::ETOOMANYREFS | libc::EINTR) if since.elapsed() < CROWD_TIME => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            _ => return Err(error),
+        }
+    }
+    Ok(ours)
 }
 
 /// Reads one frame from a lane. What follows it stays in `reader`.

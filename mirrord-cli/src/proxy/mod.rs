@@ -1,26 +1,32 @@
-//! Drives the session: layers on one side, one agent on the other.
+//! Drives the session: layers on one side, agents on the other.
 //!
-//! In reading order: how it begins ([`start`], [`detach`], [`run`], [`spawn`]) and ends ([`watch`]); the far side
-//! ([`agent`], [`lane`], [`rights`]); the near side ([`layers`], [`settings`], [`session`], [`complain`]); and the answers:
-//! [`files`] ([`memfd`], [`fuse`]), [`incoming`] ([`doorbell`], [`alive`]), [`outgoing`] ([`plug`]), [`datagrams`], [`names`], and the bytes
-//! of streams ([`relay`]).
+//! In reading order: how it begins ([`start`], [`detach`], [`run`], [`prepare`]) and ends ([`watch`]); the far side
+//! ([`far`]): a process here ([`spawn`]) or agents elsewhere ([`cluster`]), a [`link`] to each over [`lane`]s with
+//! [`rights`], and the [`agent`] that the session asks, whoever that is by now ([`handles`]); the near side ([`layers`],
+//! [`settings`], [`session`], [`complain`]); and the answers: [`files`] ([`memfd`], [`fuse`]), [`incoming`]
+//! ([`doorbell`], [`alive`]), [`outgoing`] ([`plug`]), [`datagrams`], [`names`], and the bytes of streams ([`relay`]).
 
 mod agent;
 mod alive;
+mod cluster;
 mod complain;
 mod datagrams;
 mod detach;
 mod doorbell;
+mod far;
 mod files;
 mod fuse;
+mod handles;
 mod incoming;
 mod lane;
 mod layers;
+mod link;
 mod log;
 mod memfd;
 mod names;
 mod outgoing;
 mod plug;
+mod prepare;
 pub(crate) mod relay;
 pub(crate) mod rights;
 mod run;

@@ -232,7 +232,7 @@ impl Outgoing {
     }
 
     async fn open(&self, to: Destination) -> Result<(Connected, UnixStream, FrameReader), Fault> {
-        let lane = self.agent.open_lane(|key| LaneOpen::Connect(key, ConnectCall { to }))?;
+        let lane = self.agent.open_lane(|key| LaneOpen::Connect(key, ConnectCall { to })).await?;
         let mut lane = UnixStream::from_std(lane)?;
         let mut reader = FrameReader::default();
         let connected = lane::read_answer(&mut lane, &mut reader).await?;

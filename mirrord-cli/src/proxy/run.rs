@@ -8,15 +8,9 @@ use std::{
     time::Duration,
 };
 
-use mirrord_config::handoff::{DataPath, Facts, Handoff};
-use mirrord_core::{addr, proxy::nodes::Numbers, rules::mapping::Mapping};
+use mirrord_config::handoff::DataPath;
+use mirrord_core::proxy::lifetime::End;
 use mirrord_protocol::{
-    GuestPath,
-    agent::{
-        AgentAnswer, AgentCall,
-        control::{Farewell, TargetDescription},
-        env::Environment,
-    },
     fault::Fault,
     frame::{FrameReader, encode_frame},
     wire,
@@ -24,30 +18,21 @@ use mirrord_protocol::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    agent::{Agent, Event},
+    cluster::{Keeper, KeeperEar},
     complain::Complaints,
-    datagrams::Datagrams,
     detach::{self, Part},
-    files::{self, Files, nonsense},
-    fuse::{Attributes, Fuse, Mount},
+    far::{Far, last_words},
+    fuse::Mount,
     incoming::Incoming,
-    lane::Lanes,
-    layers::{self, Layers},
+    link::Event,
     log,
-    memfd::Copies,
-    names::Names,
-    outgoing::Outgoing,
-    relay::Relays,
+    prepare::{Prepared, prepare},
     rights,
-    session::{Proxied, Session},
-    settings::Settings,
-    spawn::AgentProcess,
-    start::{Failure, Order, Place, Ready, Report},
-    watch::Watch,
+    start::{Failure, Order, Report},
 };
 
-/// How long an agent may take to find its target and say so.
-const AGENT_TIME: Duration = Duration::from_secs(30);
+/// How many threads carry a trunk.
+const N_WORKERS: usize = 2;
 
 /// How often listeners are looked for.
 const CHECK_TIME: Duration = Duration::from_millis(500);
@@ -72,7 +57,15 @@ pub(crate) fn run() -> ExitCode {
         DataPath::Passed => None,
         DataPath::Proxied => Mount::new().inspect_err(|error| warn_of_mount(&mut command, error)).ok(),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let mut builder = if order.place.is_here() {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        // A trunk is ciphered and masked: bytes shall not wait for that of others.
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(N_WORKERS);
+        builder
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report_failure(&mut command, failure("cannot start the proxy", &error.into())),
     };
@@ -125,30 +118,41 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
         drop(report(command, &Report::Warning(words)));
     }
     let cannot_start = |error: io::Error| failure("cannot start the proxy", &error.into());
-    let watch = Watch::new(
-        order.guest_pid,
-        Duration::from_secs(order.start_idle_timeout),
-        Duration::from_secs(order.idle_timeout),
-    )
-    .map_err(cannot_start)?;
     // Whoever waits for an editor's guest hears what there is to tell.
     let waiting = order.guest_pid.is_none().then(|| command.try_clone()).and_then(Result::ok);
-    let complaints = Complaints::new(order.guest_pid, order.screen, waiting);
-    let (lanes, far_end) = Lanes::pair().map_err(cannot_start)?;
-    let process = AgentProcess::start(&order, far_end).map_err(|error| {
-        failure(&format!("cannot run the agent `{}`", order.agent.display()), &error.into())
-    })?;
+    let complaints = Arc::new(Complaints::new(order.guest_pid, order.screen, waiting));
     let gone =
         rights::watch(command.as_fd().try_clone_to_owned().map_err(cannot_start)?).map_err(cannot_start)?;
+    let (events_tx, mut events) = mpsc::unbounded_channel();
+    let mut far = None;
     let begun = tokio::select! {
-        begun = begin(&order, lanes, mount, watch, complaints) => begun,
+        begun = Far::begin(&order, command, events_tx.clone(), &mut far) => begun,
         // After its order the command says nothing more: what can be read is its end.
-        _ = gone.readable() => Err((Fault::with_words(libc::ECANCELED, "the command has ended"), None)),
+        _ = gone.readable() => Err(failure("the command has ended", &Fault::os(libc::ECANCELED))),
+    };
+    let (agent, mut far) = match (begun, far) {
+        (Ok(agent), Some(far)) => (agent, far),
+        (begun, far) => {
+            if let Err(failure) = &begun {
+                drop(report(command, &Report::Failed(failure.clone())));
+            }
+            if let Some(far) = far {
+                far.part(None).await;
+            }
+            return Err(begun.err().unwrap_or_default());
+        }
+    };
+    let prepared = tokio::select! {
+        prepared = prepare(&order, &agent, mount, complaints.clone()) => prepared,
+        _ = gone.readable() => Err(Fault::with_words(libc::ECANCELED, "the command has ended")),
     };
     drop(gone);
-    let Begun { ready, layers, relays, listener, agent, mut events } = match begun {
-        Ok(begun) => begun,
-        Err((fault, farewell)) => return Err(agent_failure(&order, &fault, farewell, process).await),
+    let Prepared { ready, layers, relays, listener } = match prepared {
+        Ok(prepared) => prepared,
+        Err(fault) => {
+            agent.part();
+            return Err(far.failure(&order, &fault, last_words(&mut events)).await);
+        }
     };
     tracing::info!(session = %order.session_id, "session stands");
     drop(report(command, &Report::Ready(ready)));
@@ -157,237 +161,85 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
     }
     let serving = tokio::spawn(layers.clone().serve(listener));
     let incoming = &layers.session.incoming;
-    let mut deliveries = JoinSet::new();
+    let mut keeper = far.keeper(&agent, incoming, &complaints, events_tx);
+    let mut hall =
+        Hall { incoming, events, deliveries: JoinSet::new(), ear: keeper.as_ref().map(Keeper::ear) };
     let end = tokio::select! {
         end = layers.watch.end() => end,
-        end = drive(incoming, &mut events, &mut deliveries) => end,
+        end = hall.drive() => end,
+        () = keep(keeper.as_mut()) => End::GuestGone,
     };
     tracing::info!(?end, "session ends");
     serving.abort();
-    retire(incoming, &mut events, &mut deliveries).await;
+    hall.retire().await;
     if let Some(proxied) = &layers.session.proxied {
         proxied.datagrams.finish().await;
     }
     relays.finish().await;
     agent.part();
-    process.part().await;
+    far.part(keeper).await;
     Ok(())
 }
 
-/// What a session stands on.
-struct Begun {
-    ready: Ready,
-    layers: Arc<Layers>,
-    relays: Relays,
-    listener: tokio_seqpacket::UnixSeqpacketListener,
-    agent: Agent,
+/// Never ends; nor does it do anything where nobody is kept.
+async fn keep(keeper: Option<&mut Keeper>) {
+    match keeper {
+        Some(keeper) => keeper.keep().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Where what agents say unasked is taken in.
+struct Hall<'a> {
+    incoming: &'a Arc<Incoming>,
     events: mpsc::UnboundedReceiver<Event>,
+    deliveries: JoinSet<()>,
+    ear: Option<KeeperEar>,
 }
 
-/// Everything between the agent's start and the first layer.
-async fn begin(
-    order: &Order,
-    lanes: Lanes,
-    mount: Option<Mount>,
-    watch: Watch,
-    complaints: Complaints,
-) -> Result<Begun, (Fault, Option<Farewell>)> {
-    let greeted = tokio::time::timeout(AGENT_TIME, Agent::greet(lanes, order.owner.clone())).await;
-    let greeted = greeted.unwrap_or_else(|_| Err(Fault::os(libc::ETIMEDOUT)));
-    let (agent, mut events) = greeted.map_err(|fault| (fault, None))?;
-    let relays = Relays::start().map_err(|error| (Fault::from(error), None))?;
-    match prepare(order, &agent, &relays, mount, watch, complaints).await {
-        Ok((ready, layers, listener)) => Ok(Begun { ready, layers, relays, listener, agent, events }),
-        Err(fault) => Err((fault, last_words(&mut events))),
-    }
-}
-
-/// Asks what must be known of the target, and makes ready for layers.
-async fn prepare(
-    order: &Order,
-    agent: &Agent,
-    relays: &Relays,
-    mount: Option<Mount>,
-    watch: Watch,
-    complaints: Complaints,
-) -> Result<(Ready, Arc<Layers>, tokio_seqpacket::UnixSeqpacketListener), Fault> {
-    let target = describe(agent).await?;
-    let environment = fetch_environment(order, agent).await?;
-    let files = match order.data_path {
-        DataPath::Passed => Files::Passed(agent.clone()),
-        DataPath::Proxied => {
-            Files::Proxied(agent.clone(), start_fuse(agent, mount).await?, Copies::default())
-        }
-    };
-    let path_prefix = files.path_prefix().await?;
-    let facts = Facts {
-        data_path: order.data_path,
-        has_target: order.place != Place::Here,
-        hostname: target.hostname.clone(),
-        netns_cookie: target.netns_cookie,
-        path_prefix,
-        start_dir: order.start_dir.as_os_str().as_encoded_bytes().to_vec(),
-        debugger_ports: order.debugger_ports.clone(),
-    };
-    let settings = Arc::new(Settings::new(&Handoff { rules: order.rules.clone(), facts })?);
-    let incoming = Arc::new(Incoming::new(
-        agent.clone(),
-        relays.clone(),
-        settings.clone(),
-        order.rules.incoming.clone(),
-        order.data_path == DataPath::Passed,
-        addr::doorbell(session_number(&order.session_id)),
-    ));
-    let proxied = match order.data_path {
-        DataPath::Passed => None,
-        DataPath::Proxied => Some(Proxied {
-            outgoing: Outgoing::start(agent.clone(), relays.clone())?,
-            datagrams: Datagrams::new(agent.clone(), relays.clone(), &target.addresses),
-        }),
-    };
-    let mapping = Mapping::compile(&order.mapping)
-        .map_err(|error| Fault::with_words(libc::EINVAL, error.to_string()))?;
-    let address = format!("@mirrord-{}", order.session_id);
-    let listener = layers::listen(&address)?;
-    let session = Session {
-        rules: order.rules.clone(),
-        agent: agent.clone(),
-        complaints,
-        mapping,
-        files,
-        names: Names::default(),
-        incoming,
-        proxied,
-    };
-    let ready = Ready { address, environment, hostname: target.hostname };
-    Ok((ready, Arc::new(Layers { session, settings, watch }), listener))
-}
-
-/// The file system of the proxied data path; a session without one still reads files.
-async fn start_fuse(agent: &Agent, mount: Option<Mount>) -> Result<Option<Fuse>, Fault> {
-    let Some(mount) = mount else { return Ok(None) };
-    let numbers = Numbers::new(&files::stat(agent, GuestPath::from("/")).await?);
-    let attributes = Attributes { device: mount.device_number()?, numbers, only_us: mount.only_us };
-    let agent = agent.clone();
-    let starting = tokio::task::spawn_blocking(move || Fuse::start(mount, agent, attributes));
-    let fuse = starting.await.map_err(io::Error::other)??;
-    Ok(Some(fuse))
-}
-
-async fn describe(agent: &Agent) -> Result<TargetDescription, Fault> {
-    match agent.call(AgentCall::Describe, None).await? {
-        (AgentAnswer::Target(target), _) => Ok(target),
-        _ => Err(nonsense()),
-    }
-}
-
-async fn fetch_environment(order: &Order, agent: &Agent) -> Result<Environment, Fault> {
-    let Some(call) = &order.environment else { return Ok(Environment::default()) };
-    match agent.call(AgentCall::Environment(call.clone()), None).await? {
-        (AgentAnswer::Environment(environment), _) => Ok(environment),
-        _ => Err(nonsense()),
-    }
-}
-
-/// A number by which sessions on one machine are told apart, more often than not.
-fn session_number(session_id: &str) -> u16 {
-    session_id.bytes().fold(0, |number: u16, byte| number.wrapping_mul(31).wrapping_add(u16::from(byte)))
-}
-
-/// Takes in what the agent says unasked. Never ends: a session outlives its agent, and says so to every question.
-async fn drive(
-    incoming: &Arc<Incoming>,
-    events: &mut mpsc::UnboundedReceiver<Event>,
-    deliveries: &mut JoinSet<()>,
-) -> mirrord_core::proxy::lifetime::End {
-    let mut check = tokio::time::interval(CHECK_TIME);
-    check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut connected = true;
-    loop {
-        tokio::select! {
-            event = events.recv(), if connected => connected = take_in(event, incoming, deliveries),
-            Some(_) = deliveries.join_next() => {}
-            _ = check.tick() => incoming.check().await,
-        }
-    }
-}
-
-/// Whether more may come.
-fn take_in(event: Option<Event>, incoming: &Arc<Incoming>, deliveries: &mut JoinSet<()>) -> bool {
-    match event {
-        Some(Event::Arrival(arrival, connection)) => {
-            deliveries.spawn(incoming.clone().deliver(arrival, connection));
-        }
-        Some(Event::Gone(farewell)) => {
-            tracing::error!(?farewell, "the agent is gone; nothing can be asked there any more");
-        }
-        None => return false,
-    }
-    true
-}
-
-/// Gives back what the guest has not taken: its ports, and the connections that were under way to it.
-async fn retire(
-    incoming: &Arc<Incoming>,
-    events: &mut mpsc::UnboundedReceiver<Event>,
-    deliveries: &mut JoinSet<()>,
-) {
-    let given_back = async {
-        if !incoming.retire().await {
-            return;
-        }
-        // What the agent had sent before it heard of this may still be on its way.
+impl Hall<'_> {
+    /// Never ends: a session outlives its agent, and says so to every question.
+    async fn drive(&mut self) -> End {
+        let mut check = tokio::time::interval(CHECK_TIME);
+        check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                event = events.recv() => if !take_in(event, incoming, deliveries) { return },
-                Some(_) = deliveries.join_next() => {}
-                () = tokio::time::sleep(QUIET_TIME), if deliveries.is_empty() => return,
+                Some(event) = self.events.recv() => self.take_in(event),
+                Some(_) = self.deliveries.join_next() => {}
+                _ = check.tick() => self.incoming.check().await,
             }
         }
-    };
-    if tokio::time::timeout(RETIRE_TIME, given_back).await.is_err() {
-        tracing::warn!("not every connection could be given back");
     }
-}
 
-fn last_words(events: &mut mpsc::UnboundedReceiver<Event>) -> Option<Farewell> {
-    while let Ok(event) = events.try_recv() {
-        if let Event::Gone(farewell) = event {
-            return farewell;
+    fn take_in(&mut self, event: Event) {
+        match (event, &self.ear) {
+            (Event::Arrival(link, arrival, connection), _) => {
+                self.deliveries.spawn(self.incoming.clone().deliver(link, arrival, connection));
+            }
+            (Event::Gone(link, farewell), Some(ear)) => ear.tell_gone(&link, farewell),
+            (Event::Gone(_, farewell), None) => {
+                tracing::error!(?farewell, "the agent is gone; nothing can be asked there any more");
+            }
         }
     }
-    None
-}
 
-/// Why there is no agent: what it said is worth more than what we saw.
-async fn agent_failure(
-    order: &Order,
-    fault: &Fault,
-    farewell: Option<Farewell>,
-    process: AgentProcess,
-) -> Failure {
-    let what = match &order.place {
-        Place::Process(pid) => format!("cannot join process `{pid}`"),
-        Place::Network { name, .. } => format!("cannot join the network namespace `{name}`"),
-        Place::Here => "cannot start an agent on this machine".to_owned(),
-        Place::Cluster(place) => format!("cannot join `{}`", place.target),
-    };
-    let mut causes: Vec<_> = match farewell {
-        Some(Farewell::TargetGone) => vec!["the target's main process is gone".to_owned()],
-        Some(Farewell::Protocol(words) | Farewell::Failed(words)) => vec![words],
-        Some(Farewell::Evicted) => vec!["the agent was told to end".to_owned()],
-        None => Vec::new(),
-    };
-    let mut hint = None;
-    for line in process.leave().await {
-        match line.split_once(": ") {
-            Some(("hint", words)) => hint = Some(words.to_owned()),
-            Some(("error" | "cause", words)) => causes.push(words.to_owned()),
-            _ => causes.push(line),
+    /// Gives back what the guest has not taken: its ports, and the connections that were under way to it.
+    async fn retire(&mut self) {
+        let given_back = async {
+            if !self.incoming.retire().await {
+                return;
+            }
+            // What the agent had sent before it heard of this may still be on its way.
+            loop {
+                tokio::select! {
+                    Some(event) = self.events.recv() => self.take_in(event),
+                    Some(_) = self.deliveries.join_next() => {}
+                    () = tokio::time::sleep(QUIET_TIME), if self.deliveries.is_empty() => return,
+                }
+            }
+        };
+        if tokio::time::timeout(RETIRE_TIME, given_back).await.is_err() {
+            tracing::warn!("not every connection could be given back");
         }
     }
-    if causes.is_empty() {
-        causes.push(fault.to_string());
-    }
-    Failure { what, causes, hint }
 }

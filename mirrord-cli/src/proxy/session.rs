@@ -39,7 +39,7 @@ pub(crate) type Reply = (FromProxy, Option<OwnedFd>);
 pub(crate) struct Session {
     pub(crate) rules: Rules,
     pub(crate) agent: Agent,
-    pub(crate) complaints: Complaints,
+    pub(crate) complaints: Arc<Complaints>,
     pub(crate) mapping: Mapping,
     pub(crate) files: Files,
     pub(crate) names: Names,

@@ -46,7 +46,7 @@ impl AgentProcess {
             Place::Process(pid) => command.arg("--target-pid").arg(pid.to_string()),
             Place::Network { file, name } => command.arg("--netns").arg(file).arg("--netns-name").arg(name),
             Place::Here => command.arg("--here"),
-            Place::Cluster(_) => return Err(io::ErrorKind::Unsupported.into()),
+            Place::Cluster(_) | Place::Address(_) => return Err(io::ErrorKind::Unsupported.into()),
         };
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         for guests_own in ["LD_PRELOAD", mirrord_protocol::proxy::names::PROXY_ADDRESS] {

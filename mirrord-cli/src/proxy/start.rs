@@ -6,7 +6,7 @@
 //! Where the command does not become the guest, the proxy keeps the socket: warnings still come, and its end is the
 //! session's.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use mirrord_config::handoff::DataPath;
 use mirrord_core::{
@@ -84,6 +84,27 @@ pub(crate) enum Place {
     Here,
     /// Into a pod of a cluster, or beside none.
     Cluster(Box<ClusterPlace>),
+    /// An agent stands already, and listens (`mirrord-agent --listen`): for those who make agents themselves.
+    Address(AddressPlace),
+}
+
+impl Place {
+    /// Whether descriptors can come from there.
+    pub(crate) fn is_here(&self) -> bool {
+        match self {
+            Self::Process(_) | Self::Network { .. } | Self::Here => true,
+            Self::Cluster(_) | Self::Address(_) => false,
+        }
+    }
+
+    /// Whether there is a target whose place the guest takes.
+    pub(crate) fn has_target(&self) -> bool {
+        match self {
+            Self::Process(_) | Self::Network { .. } | Self::Address(_) => true,
+            Self::Here => false,
+            Self::Cluster(place) => place.target != Target::Targetless,
+        }
+    }
 }
 
 /// What the proxy must know to make an agent in a cluster.
@@ -95,6 +116,39 @@ pub(crate) struct ClusterPlace {
     pub(crate) agent: AgentOptions,
     /// Whose place the guest takes: of a kind of Kubernetes, or nobody's.
     pub(crate) target: Target,
+    /// `startup_retry`.
+    pub(crate) retries: Retries,
+    /// `internal_proxy.ping_interval`, in seconds.
+    pub(crate) ping_interval: u64,
+}
+
+/// How requests to a cluster are repeated at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Retries {
+    /// The first pause; each one is twice as long as the one before.
+    pub(crate) first: Duration,
+    /// The longest pause.
+    pub(crate) longest: Duration,
+    /// How often.
+    pub(crate) n: u32,
+}
+
+impl Retries {
+    /// Never.
+    pub(crate) const NONE: Self = Self { first: Duration::ZERO, longest: Duration::ZERO, n: 0 };
+}
+
+/// An agent that listens somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AddressPlace {
+    /// Where.
+    pub(crate) address: SocketAddr,
+    /// How long it waits for us once the connection is cut, in seconds.
+    pub(crate) communication_timeout: u32,
+    /// How long another one may take to be there once it is gone, in seconds.
+    pub(crate) startup_timeout: u64,
+    /// Seconds between two signs of life.
+    pub(crate) ping_interval: u64,
 }
 
 /// What a proxy tells its command.
@@ -122,7 +176,7 @@ pub(crate) struct Ready {
 }
 
 /// A session that could not be made, as `error:`, `cause:` and `hint:` show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     /// What could not be done.
     pub(crate) what: String,

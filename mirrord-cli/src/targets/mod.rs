@@ -1,11 +1,14 @@
-//! Where a target of this machine is: a process, or a network namespace with a name.
+//! Where a target is: a process of this machine, a network namespace with a name, or a cluster.
 
+mod cluster;
 mod containers;
 mod netns;
 mod process;
 
 use std::io;
 
+use cluster::Surroundings;
+use mirrord_config::Lowered;
 use mirrord_core::target::{Kind, Target};
 use thiserror::Error;
 
@@ -70,8 +73,8 @@ pub(crate) enum TargetError {
     },
     #[error("`{engine}` runs its containers on another machine: there is no process `{pid}` here")]
     Elsewhere { engine: &'static str, pid: i32 },
-    #[error("`{0}` is a target in Kubernetes, which this version does not reach")]
-    Kubernetes(String),
+    #[error("nothing of `{0}` can be passed: it is in a cluster, not on this machine")]
+    NotPassed(String),
 }
 
 /// What an engine says about itself.
@@ -109,19 +112,19 @@ impl Explain for TargetError {
             Self::Elsewhere { .. } => {
                 "run mirrord on the machine (or in the virtual machine) of the engine".to_owned()
             }
-            Self::Kubernetes(_) => {
-                let local = Kind::ALL.iter().filter(|kind| kind.is_local()).map(|kind| kind.name());
-                format!("name a target of this machine: {}", quoted(&local.collect::<Vec<_>>()))
-            }
+            Self::NotPassed(_) => "leave `data_path` out, or set it to `proxied`".to_owned(),
         })
     }
 }
 
-/// Finds a target, alive and ours to enter.
-pub(crate) fn find(target: &Target) -> Result<Found, TargetError> {
-    let Target::Named { kind, name, container } = target else {
-        return Ok(Found { place: Place::Here, note: None });
+/// Finds a target: one of this machine alive and ours to enter; what is in a cluster is the proxy's to find.
+pub(crate) fn find(lowered: &Lowered) -> Result<Found, TargetError> {
+    let Target::Named { kind, name, container } = &lowered.target else {
+        return cluster::targetless(lowered, &Surroundings::see());
     };
+    if !kind.is_local() {
+        return Ok(Found { place: cluster::place(lowered)?, note: None });
+    }
     let container = container.as_deref();
     let alone = |place: Place| Ok(Found { place, note: None });
     match (kind, container) {
@@ -137,7 +140,7 @@ pub(crate) fn find(target: &Target) -> Result<Found, TargetError> {
         (Kind::Docker, None) => containers::docker(name),
         (Kind::Podman, _) => containers::podman(name, container),
         (Kind::Compose, _) => containers::compose(name, container),
-        _ => Err(TargetError::Kubernetes(target.to_string())),
+        _ => alone(cluster::place(lowered)?),
     }
 }
 

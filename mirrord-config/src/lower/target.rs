@@ -1,4 +1,4 @@
-//! A target's path into a target that this machine may have.
+//! A target's path into a target.
 
 use mirrord_core::target::{Kind, Target, TargetError};
 
@@ -18,18 +18,11 @@ impl Lowering<'_, '_> {
                 && section.namespace.is_none()
             {
                 let message = "`target` names no target".to_owned();
-                self.problem(key, message, Some(format!("write one of {}", local_kinds())));
+                self.problem(key, message, Some(format!("write one of {}", kinds())));
             }
             return Target::Targetless;
         };
         match path.parse::<Target>() {
-            Ok(Target::Named { kind, .. }) if !kind.is_local() => {
-                let message = format!(
-                    "`{path}` is a target of Kubernetes, which is not supported yet: only targets on this machine are"
-                );
-                self.problem(key, message, Some(format!("name a target on this machine: {}", local_kinds())));
-                Target::Targetless
-            }
             Ok(target) => target,
             Err(error) => {
                 let hint = match &error {
@@ -39,8 +32,7 @@ impl Lowering<'_, '_> {
                     }
                     _ => None,
                 };
-                let hint =
-                    hint.unwrap_or_else(|| format!("a target on this machine is one of {}", local_kinds()));
+                let hint = hint.unwrap_or_else(|| format!("a target is one of {}", kinds()));
                 self.problem(key, error.to_string(), Some(hint));
                 Target::Targetless
             }
@@ -48,7 +40,7 @@ impl Lowering<'_, '_> {
     }
 }
 
-fn local_kinds() -> String {
-    let kinds = Kind::ALL.iter().filter(|kind| kind.is_local());
-    kinds.map(|kind| format!("`{}/…`", kind.name())).collect::<Vec<_>>().join(", ")
+/// Every kind, as it is written.
+fn kinds() -> String {
+    Kind::ALL.iter().map(|kind| format!("`{}/…`", kind.name())).collect::<Vec<_>>().join(", ")
 }

@@ -57,7 +57,7 @@ pub struct Ci {
     pub output_dir: Option<String>,
 }
 
-/// How requests to a cluster are repeated at the start. Has no effect on this machine.
+/// How requests to a cluster are repeated at the start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StartupRetry {

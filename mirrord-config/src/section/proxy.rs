@@ -19,7 +19,7 @@ pub struct InternalProxy {
     pub json_log: bool,
     /// Has no effect.
     pub socket_timeout: Option<u64>,
-    /// Seconds between two signs of life. Has no effect on this machine.
+    /// Seconds between two signs of life to an agent in a cluster; 5 if absent.
     #[schemars(range(min = 1))]
     pub ping_interval: Option<u64>,
     /// Has no effect.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Target {
     /// The target as `KIND/NAME[/container/CONTAINER]`; none is `targetless`.
     pub path: Option<String>,
-    /// Its Kubernetes namespace.
+    /// Its Kubernetes namespace; the context's if absent.
     pub namespace: Option<String>,
 }
 
@@ -76,6 +76,8 @@ struct Section {
     cron_job: Option<String>,
     /// A `StatefulSet`.
     stateful_set: Option<String>,
+    /// A `DaemonSet`.
+    daemon_set: Option<String>,
     /// A Service: the pods that it selects.
     service: Option<String>,
     /// A `ReplicaSet`.

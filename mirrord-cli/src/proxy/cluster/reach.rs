@@ -1,0 +1,283 @@
+//! How the agents of a session are found, made, reached and removed.
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::future::join_all;
+use mirrord_core::target::Target;
+use mirrord_kube::{
+    AgentPod, Cluster, ClusterError, Found, Step, TargetPod, launch, port_forward::PortForward, remove,
+    resolve,
+};
+use mirrord_protocol::fault::Fault;
+use mirrord_trunk::{Near, NearEvent, NearOptions, pinned::Identity};
+use tokio::sync::mpsc;
+
+use super::{
+    dial::{AnyDial, PodDial},
+    trouble::{Trouble, may_pass},
+};
+use crate::proxy::{
+    lane::Lanes,
+    link::{Events, Link},
+    start::{ClusterPlace, Place, Retries},
+};
+
+/// How long removing what was made may take.
+const REMOVE_TIME: Duration = Duration::from_secs(8);
+
+/// How many strands a trunk has: one for small things, the others for bytes.
+const N_STRANDS: usize = 4;
+
+/// How an agent may take to say its first word, once it can be reached.
+const GREET_TIME: Duration = Duration::from_secs(10);
+
+/// How agents are found, made, reached and removed.
+pub(crate) struct Reach {
+    pub(super) ground: Ground,
+    pub(super) patience: Patience,
+    owner: String,
+    identity: Option<Identity>,
+    /// Every agent that was made or joined, and not removed yet.
+    made: Mutex<Vec<AgentPod>>,
+}
+
+/// Where agents stand.
+pub(super) enum Ground {
+    /// In a cluster.
+    Cluster(Cluster, Box<ClusterPlace>),
+    /// Where somebody else has made one.
+    Address(SocketAddr),
+}
+
+/// How long things may take.
+pub(super) struct Patience {
+    /// An agent waits so long for us, and we for it.
+    pub(super) communication: Duration,
+    /// A new one may take so long.
+    pub(super) startup: Duration,
+    /// After so long a silence the other side is asked whether it lives.
+    keep_alive: Duration,
+}
+
+/// An agent that we are connected with.
+pub(crate) struct Standing {
+    /// Beside which pod; none without a target.
+    pub(crate) target: Option<TargetPod>,
+    /// Where it is; none if it is not in a cluster.
+    pub(crate) agent: Option<AgentPod>,
+    pub(crate) trunk: Near,
+    pub(crate) trunk_events: mpsc::UnboundedReceiver<NearEvent>,
+    pub(crate) link: Link,
+}
+
+impl Standing {
+    /// The key of its pod.
+    pub(crate) fn key(&self) -> String {
+        self.target.as_ref().map(key).unwrap_or_default()
+    }
+
+    /// Where it is, in words.
+    pub(crate) fn place(&self) -> String {
+        match (&self.target, &self.agent) {
+            (Some(target), _) => format!("pod `{}`", target.name),
+            (None, Some(agent)) => format!("pod `{}`", agent.pod),
+            (None, None) => "its address".to_owned(),
+        }
+    }
+}
+
+/// By which a pod is known: one whose container was started anew is another one, as far as agents are concerned.
+pub(crate) fn key(pod: &TargetPod) -> String {
+    format!("{}/{}", pod.uid, pod.container_id)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Reach {
+    /// Prepares to reach what is no part of this machine.
+    pub(crate) async fn new(place: &Place, owner: &str) -> Result<Self, Trouble> {
+        let seconds = |communication: u32, startup, ping| Patience {
+            communication: Duration::from_secs(communication.into()),
+            startup: Duration::from_secs(startup),
+            keep_alive: Duration::from_secs(ping),
+        };
+        let (ground, patience, identity) = match place {
+            Place::Cluster(place) => {
+                let agent = &place.agent;
+                let identity = agent.ephemeral.then(Identity::new).transpose().map_err(Trouble::Identity)?;
+                let patience =
+                    seconds(agent.communication_timeout, agent.startup_timeout, place.ping_interval);
+                let cluster = Cluster::connect(&place.cluster).await?;
+                (Ground::Cluster(cluster, place.clone()), patience, identity)
+            }
+            Place::Address(place) => {
+                let patience =
+                    seconds(place.communication_timeout, place.startup_timeout, place.ping_interval);
+                (Ground::Address(place.address), patience, None)
+            }
+            Place::Process(_) | Place::Network { .. } | Place::Here => {
+                return Err(Trouble::Broken(io::ErrorKind::Unsupported.into()));
+            }
+        };
+        let owner = owner.to_owned();
+        Ok(Self { ground, patience, owner, identity, made: Mutex::default() })
+    }
+
+    /// What is reached, in words.
+    pub(super) fn name(&self) -> String {
+        match &self.ground {
+            Ground::Cluster(_, place) => match &place.target {
+                Target::Targetless => "the agent".to_owned(),
+                target @ Target::Named { .. } => format!("`{target}`"),
+            },
+            Ground::Address(address) => format!("the agent at `{address}`"),
+        }
+    }
+
+    /// The pods of the target; none without a target.
+    pub(super) async fn find(&self) -> Result<Option<Found>, ClusterError> {
+        match &self.ground {
+            Ground::Cluster(cluster, place) if place.target != Target::Targetless => {
+                resolve::find(cluster, &place.target).await.map(Some)
+            }
+            Ground::Cluster(..) | Ground::Address(_) => Ok(None),
+        }
+    }
+
+    /// Makes an agent, or finds one that is there, and connects with it. `ended` is one that is not to be found again.
+    pub(super) async fn stand(
+        &self,
+        target: Option<TargetPod>,
+        ended: Option<AgentPod>,
+        events: Events,
+        tell: impl Fn(Step) + Send,
+    ) -> Result<Standing, Trouble> {
+        let (cluster, place) = match &self.ground {
+            Ground::Address(address) => {
+                let words = format!("`{address}`");
+                return self.connect(target, None, AnyDial::Address(*address), words, events).await;
+            }
+            Ground::Cluster(cluster, place) => (cluster, place),
+        };
+        let agent = self.launch(cluster, place, target.as_ref(), ended.as_ref(), &tell).await?;
+        let connected = self.connect_pod(cluster, target.clone(), agent.clone(), events.clone(), &tell).await;
+        match connected {
+            // It was somebody else's, and has just gone with them.
+            Err(trouble) if agent.was_there => {
+                tracing::info!(%trouble, "the agent that was there is of no use");
+                let another = self.launch(cluster, place, target.as_ref(), Some(&agent), &tell).await?;
+                self.connect_pod(cluster, target, another, events, &tell).await
+            }
+            connected => connected,
+        }
+    }
+
+    async fn launch(
+        &self,
+        cluster: &Cluster,
+        place: &ClusterPlace,
+        target: Option<&TargetPod>,
+        ended: Option<&AgentPod>,
+        tell: impl Fn(Step),
+    ) -> Result<AgentPod, Trouble> {
+        let key = self.identity.as_ref().map(|identity| identity.public().to_string());
+        let options = &place.agent;
+        let owner = &self.owner;
+        let agent = match ended {
+            None => Box::pin(launch::launch(cluster, options, target, key, owner, tell)).await?,
+            Some(ended) => {
+                Box::pin(launch::launch_again(cluster, options, target, key, owner, ended, tell)).await?
+            }
+        };
+        lock(&self.made).push(agent.clone());
+        Ok(agent)
+    }
+
+    async fn connect_pod(
+        &self,
+        cluster: &Cluster,
+        target: Option<TargetPod>,
+        agent: AgentPod,
+        events: Events,
+        tell: impl Fn(Step),
+    ) -> Result<Standing, Trouble> {
+        let words = format!("pod `{}`", agent.pod);
+        tell(Step::Waiting(format!("the agent in {words}")));
+        let (way, key) = (PortForward::new(cluster, &agent), agent.key.clone());
+        let dial = AnyDial::Pod(Box::new(PodDial { way, key, identity: self.identity.clone() }));
+        self.connect(target, Some(agent), dial, words, events).await
+    }
+
+    async fn connect(
+        &self,
+        target: Option<TargetPod>,
+        agent: Option<AgentPod>,
+        dial: AnyDial,
+        place: String,
+        events: Events,
+    ) -> Result<Standing, Trouble> {
+        let options = NearOptions {
+            n_strands: N_STRANDS,
+            patience: self.patience.communication,
+            keep_alive: self.patience.keep_alive,
+        };
+        let (trunk, trunk_events) = match Near::connect(dial, options).await {
+            Ok(connected) => connected,
+            Err(source) => return Err(Trouble::Trunk { place, source }),
+        };
+        let greeting = Link::greet(Lanes::There(trunk.clone()), self.owner.clone(), events);
+        let greeted = tokio::time::timeout(GREET_TIME, greeting).await;
+        match greeted.unwrap_or_else(|_| Err(Fault::os(libc::ETIMEDOUT))) {
+            Ok(link) => Ok(Standing { target, agent, trunk, trunk_events, link }),
+            Err(source) => {
+                trunk.part();
+                Err(Trouble::Refused { place, source })
+            }
+        }
+    }
+
+    /// Removes an agent, as far as it is ours.
+    pub(crate) async fn remove(&self, agent: &AgentPod) {
+        lock(&self.made).retain(|other| other != agent);
+        if let Ground::Cluster(cluster, _) = &self.ground {
+            remove::remove(cluster, agent).await;
+        }
+    }
+
+    /// Removes everything that was made.
+    pub(crate) async fn remove_all(&self) {
+        let Ground::Cluster(cluster, _) = &self.ground else { return };
+        let made = std::mem::take(&mut *lock(&self.made));
+        let removing = join_all(made.iter().map(|agent| remove::remove(cluster, agent)));
+        if tokio::time::timeout(REMOVE_TIME, removing).await.is_err() {
+            tracing::warn!("not every agent could be removed; each ends by itself");
+        }
+    }
+}
+
+/// Does it again where that may help.
+pub(crate) async fn retry<T, F: Future<Output = Result<T, ClusterError>>>(
+    retries: Retries,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, ClusterError> {
+    let mut pause = retries.first;
+    for _ in 0..retries.n {
+        match attempt().await {
+            Err(error) if may_pass(&error) => {
+                tracing::info!(%error, ?pause, "asking again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(retries.longest);
+            }
+            settled => return settled,
+        }
+    }
+    attempt().await
+}

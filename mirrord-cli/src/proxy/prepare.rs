@@ -1,0 +1,137 @@
+//! Everything between an agent that answers and the first layer.
+
+use std::{io, sync::Arc, time::Duration};
+
+use mirrord_config::handoff::{DataPath, Facts, Handoff};
+use mirrord_core::{addr, proxy::nodes::Numbers, rules::mapping::Mapping};
+use mirrord_protocol::{
+    GuestPath,
+    agent::{AgentAnswer, AgentCall, control::TargetDescription, env::Environment},
+    fault::Fault,
+};
+use tokio_seqpacket::UnixSeqpacketListener;
+
+use super::{
+    agent::Agent,
+    complain::Complaints,
+    datagrams::Datagrams,
+    files::{self, Files, nonsense},
+    fuse::{Attributes, Fuse, Mount},
+    incoming::Incoming,
+    layers::{self, Layers},
+    memfd::Copies,
+    names::Names,
+    outgoing::Outgoing,
+    relay::Relays,
+    session::{Proxied, Session},
+    settings::Settings,
+    start::{Order, Ready},
+    watch::Watch,
+};
+
+/// What a session stands on.
+pub(crate) struct Prepared {
+    pub(crate) ready: Ready,
+    pub(crate) layers: Arc<Layers>,
+    pub(crate) relays: Relays,
+    pub(crate) listener: UnixSeqpacketListener,
+}
+
+/// Asks what must be known of the target, and makes ready for layers.
+pub(crate) async fn prepare(
+    order: &Order,
+    agent: &Agent,
+    mount: Option<Mount>,
+    complaints: Arc<Complaints>,
+) -> Result<Prepared, Fault> {
+    let relays = Relays::start()?;
+    let watch = Watch::new(
+        order.guest_pid,
+        Duration::from_secs(order.start_idle_timeout),
+        Duration::from_secs(order.idle_timeout),
+    )?;
+    let target = describe(agent).await?;
+    let environment = fetch_environment(order, agent).await?;
+    let files = match order.data_path {
+        DataPath::Passed => Files::Passed(agent.clone()),
+        DataPath::Proxied => {
+            Files::Proxied(agent.clone(), start_fuse(agent, mount).await?, Copies::default())
+        }
+    };
+    let path_prefix = files.path_prefix().await?;
+    let facts = Facts {
+        data_path: order.data_path,
+        has_target: order.place.has_target(),
+        hostname: target.hostname.clone(),
+        // Elsewhere the same number means another network.
+        netns_cookie: if order.place.is_here() { target.netns_cookie } else { 0 },
+        path_prefix,
+        start_dir: order.start_dir.as_os_str().as_encoded_bytes().to_vec(),
+        debugger_ports: order.debugger_ports.clone(),
+    };
+    let settings = Arc::new(Settings::new(&Handoff { rules: order.rules.clone(), facts })?);
+    let incoming = Arc::new(Incoming::new(
+        agent.clone(),
+        complaints.clone(),
+        relays.clone(),
+        settings.clone(),
+        order.rules.incoming.clone(),
+        order.data_path == DataPath::Passed,
+        addr::doorbell(session_number(&order.session_id)),
+    ));
+    let proxied = match order.data_path {
+        DataPath::Passed => None,
+        DataPath::Proxied => Some(Proxied {
+            outgoing: Outgoing::start(agent.clone(), relays.clone())?,
+            datagrams: Datagrams::new(agent.clone(), relays.clone(), &target.addresses),
+        }),
+    };
+    let mapping = Mapping::compile(&order.mapping)
+        .map_err(|error| Fault::with_words(libc::EINVAL, error.to_string()))?;
+    let address = format!("@mirrord-{}", order.session_id);
+    let listener = layers::listen(&address)?;
+    let session = Session {
+        rules: order.rules.clone(),
+        agent: agent.clone(),
+        complaints,
+        mapping,
+        files,
+        names: Names::default(),
+        incoming,
+        proxied,
+    };
+    let ready = Ready { address, environment, hostname: target.hostname };
+    let layers = Arc::new(Layers { session, settings, watch });
+    Ok(Prepared { ready, layers, relays, listener })
+}
+
+/// The file system of the proxied data path; a session without one still reads files.
+async fn start_fuse(agent: &Agent, mount: Option<Mount>) -> Result<Option<Fuse>, Fault> {
+    let Some(mount) = mount else { return Ok(None) };
+    let numbers = Numbers::new(&files::stat(agent, GuestPath::from("/")).await?);
+    let attributes = Attributes { device: mount.device_number()?, numbers, only_us: mount.only_us };
+    let agent = agent.clone();
+    let starting = tokio::task::spawn_blocking(move || Fuse::start(mount, agent, attributes));
+    let fuse = starting.await.map_err(io::Error::other)??;
+    Ok(Some(fuse))
+}
+
+async fn describe(agent: &Agent) -> Result<TargetDescription, Fault> {
+    match agent.call(AgentCall::Describe, None).await? {
+        (AgentAnswer::Target(target), _) => Ok(target),
+        _ => Err(nonsense()),
+    }
+}
+
+async fn fetch_environment(order: &Order, agent: &Agent) -> Result<Environment, Fault> {
+    let Some(call) = &order.environment else { return Ok(Environment::default()) };
+    match agent.call(AgentCall::Environment(call.clone()), None).await? {
+        (AgentAnswer::Environment(environment), _) => Ok(environment),
+        _ => Err(nonsense()),
+    }
+}
+
+/// A number by which sessions on one machine are told apart, more often than not.
+fn session_number(session_id: &str) -> u16 {
+    session_id.bytes().fold(0, |number: u16, byte| number.wrapping_mul(31).wrapping_add(u16::from(byte)))
+}

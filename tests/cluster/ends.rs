@@ -1,0 +1,150 @@
+//! Whoever goes, goes without a trace; and what can go on, goes on.
+
+use std::time::Duration;
+
+use mirrord_tests::{
+    cluster::{Cluster, Namespace, Relay},
+    eventually::eventually,
+    running::Running,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::json;
+
+use crate::{
+    SHOP,
+    guest::{Served, python_with},
+};
+
+#[test]
+fn a_target_that_is_replaced_is_followed() {
+    let Some(shop) = Namespace::with(SHOP) else { return };
+    let pod = shop.ready("app=shop", 1).remove(0);
+    let _client = shop.ready("app=client", 1);
+    let served = Served::start(&shop, "deployment/shop", "steal");
+    shop.answers("http://shop/", "the guest");
+    shop.does(&["delete", "pod", &pod, "--grace-period=0", "--force"]);
+    let _other = shop.ready("app=shop", 1);
+    shop.answers("http://shop/", "the guest");
+    served.end(&shop);
+    shop.answers("http://shop/", "the shop itself");
+}
+
+#[test]
+fn an_agent_that_is_killed_is_replaced() {
+    let Some(shop) = Namespace::with(SHOP) else { return };
+    let _ready = (shop.ready("app=shop", 1), shop.ready("app=client", 1));
+    let served = Served::start(&shop, "deployment/shop", "steal");
+    shop.answers("http://shop/", "the guest");
+    shop.does(&["delete", "pods", "-l", "app=mirrord", "--grace-period=0", "--force"]);
+    shop.answers("http://shop/", "the guest");
+    served.end(&shop);
+    shop.answers("http://shop/", "the shop itself");
+}
+
+#[test]
+fn a_command_that_is_killed_leaves_nothing() {
+    let Some(shop) = Namespace::with(SHOP) else { return };
+    let _ready = (shop.ready("app=shop", 1), shop.ready("app=client", 1));
+    let Served { session, guest } = Served::start(&shop, "deployment/shop", "steal");
+    shop.answers("http://shop/", "the guest");
+    guest.signal(Signal::SIGKILL);
+    shop.answers("http://shop/", "the shop itself");
+    shop.assert_clean(&[&session]);
+}
+
+#[test]
+fn a_proxy_that_is_killed_leaves_nothing() {
+    let Some(shop) = Namespace::with(SHOP) else { return };
+    let _ready = (shop.ready("app=shop", 1), shop.ready("app=client", 1));
+    // The agent waits this long for somebody to come back.
+    let patience = json!({ "agent": { "communication_timeout": 2 } });
+    let Served { session, mut guest } =
+        Served::start_with(&shop, "deployment/shop", "steal", &patience, None);
+    shop.answers("http://shop/", "the guest");
+    for pid in session.processes("intproxy") {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    }
+    shop.answers("http://shop/", "the shop itself");
+    guest.signal(Signal::SIGKILL);
+    guest.end();
+    // The Job has ended, and whether the cluster removes it is the cluster's affair: nobody else is left to do it.
+    shop.does(&["wait", "--for=condition=complete", "job", "-l", "app=mirrord", "--timeout=10s"]);
+    shop.does(&["delete", "job", "-l", "app=mirrord"]);
+    shop.assert_clean(&[&session]);
+}
+
+#[test]
+fn a_command_that_is_killed_while_it_starts_leaves_nothing() {
+    let Some(shop) = Namespace::with(SHOP) else { return };
+    let _ready = shop.ready("app=shop", 1);
+    let session = shop.session("deployment/shop", &json!({}));
+    let guest = Running::start(&mut python_with(&session, "import time; time.sleep(1000)"));
+    eventually("the agent's Job", Duration::from_secs(20), || {
+        let jobs = shop.said(&["get", "jobs", "-l", "app=mirrord", "-o", "name"]);
+        (!jobs.is_empty()).then_some(())
+    });
+    guest.signal(Signal::SIGKILL);
+    shop.assert_clean(&[&session]);
+}
+
+/// A stream that goes on for as long as it is asked, through the pod, and tells how it went.
+const COUNTER: &str = r"
+import socket, sys, time
+stream = socket.create_connection(('counter', 9000), 10)
+reader = stream.makefile('rb')
+n = 0
+while True:
+    stream.sendall(b'%d\n' % n)
+    assert int(reader.readline()) == n, n
+    n += 1
+    if n % 20 == 0: print('counted', n, flush=True)
+    time.sleep(0.01)
+";
+
+/// What it talks to: a pod that says again what it is told.
+const ECHO: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: counter, labels: {app: counter}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: counter
+      image: mirrord-workload:1
+      imagePullPolicy: IfNotPresent
+      command: [nc, -lk, -p, "9000", -e, cat]
+      readinessProbe: {exec: {command: [sh, -c, "netstat -ltn | grep -q :9000"]}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: counter}
+spec: {selector: {app: counter}, ports: [{port: 9000}]}
+"#;
+
+#[test]
+fn a_port_forward_that_is_cut_loses_no_stream() {
+    let Some(shop) = Namespace::with(&format!("{SHOP}---\n{ECHO}")) else { return };
+    let _ready = (shop.ready("app=shop", 1), shop.ready("app=counter", 1));
+    let relay = Relay::start(&Cluster::find().unwrap().server(), Duration::ZERO);
+    let session = shop.session_by("deployment/shop", &json!({}), Some(&relay.url()));
+    let mut guest = Running::start(&mut python_with(&session, COUNTER));
+    guest.says("counted 20\n");
+    for n_counted in [200, 400] {
+        relay.cut();
+        guest.says(&format!("counted {n_counted}\n"));
+    }
+    // Not only cut, but away for a while.
+    relay.close(true);
+    relay.cut();
+    eventually("three attempts to come back", Duration::from_secs(20), || {
+        (relay.n_refused() >= 3).then_some(())
+    });
+    relay.close(false);
+    guest.says("counted 600\n");
+    guest.signal(Signal::SIGTERM);
+    guest.end();
+    shop.assert_clean(&[&session]);
+}
