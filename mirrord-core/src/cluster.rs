@@ -19,6 +19,25 @@ pub struct ClusterOptions {
     pub use_proxy: bool,
     /// Whence relative paths, also those of `KUBECONFIG`, are meant; none for the working folder.
     pub start_dir: Option<PathBuf>,
+    /// `startup_retry`.
+    pub retries: Retries,
+}
+
+/// How often an API server that is too busy is asked again, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retries {
+    /// The shortest pause, in milliseconds.
+    pub min_ms: u64,
+    /// The longest pause, in milliseconds.
+    pub max_ms: u64,
+    /// How often; 0 is never.
+    pub n: u32,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self { min_ms: 500, max_ms: 5000, n: 2 }
+    }
 }
 
 /// `agent`: how it is made. JSON texts are as Kubernetes writes them.

@@ -13,7 +13,7 @@ use kube::{
     Config,
     client::{ConfigExt, retry::RetryPolicy},
 };
-use mirrord_core::cluster::ClusterOptions;
+use mirrord_core::cluster::{ClusterOptions, Retries};
 use tower::{BoxError, Service, ServiceBuilder, retry::RetryLayer};
 
 use crate::{
@@ -52,7 +52,7 @@ impl Cluster {
         let look_up = |name: &str| std::env::var(name).ok();
         let Chosen { config, way } = context::choose(options, &look_up)?;
         let namespace = config.default_namespace.as_str().into();
-        let client = client(config).await.map_err(|error| way.unusable(error))?;
+        let client = client(config, options.retries).await.map_err(|error| way.unusable(error))?;
         Ok(Self { client, namespace, way: Arc::new(way), options: Arc::new(options.clone()) })
     }
 
@@ -109,7 +109,7 @@ impl Cluster {
 }
 
 /// The client of a configuration, through its proxy.
-async fn client(config: Config) -> Result<kube::Client, kube::Error> {
+async fn client(config: Config, retries: Retries) -> Result<kube::Client, kube::Error> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT_PATIENCE));
@@ -118,7 +118,7 @@ async fn client(config: Config) -> Result<kube::Client, kube::Error> {
     http.set_keepalive(Some(KEEP_ALIVE.0));
     http.set_keepalive_interval(Some(KEEP_ALIVE.0));
     http.set_keepalive_retries(Some(KEEP_ALIVE.1));
-    let Some(proxy) = config.proxy_url.clone() else { return stack(config, http).await };
+    let Some(proxy) = config.proxy_url.clone() else { return stack(config, retries, http).await };
     let secret = secret::of(&proxy);
     match proxy.scheme_str() {
         Some("socks5" | "socks5h") => {
@@ -127,13 +127,13 @@ async fn client(config: Config) -> Result<kube::Client, kube::Error> {
                 Some((user, password)) => socks.with_auth(user, password),
                 None => socks,
             };
-            stack(config, socks).await
+            stack(config, retries, socks).await
         }
         Some("https") => {
             let tunnel = Tunnel::new(proxy, config.rustls_https_connector_with_connector(http)?);
-            stack(config, with_secret(tunnel, secret)).await
+            stack(config, retries, with_secret(tunnel, secret)).await
         }
-        _ => stack(config, with_secret(Tunnel::new(proxy, http), secret)).await,
+        _ => stack(config, retries, with_secret(Tunnel::new(proxy, http), secret)).await,
     }
 }
 
@@ -145,7 +145,7 @@ fn with_secret<C>(tunnel: Tunnel<C>, secret: Option<(String, String)>) -> Tunnel
 }
 
 /// The client that connects by `connector`.
-async fn stack<C>(config: Config, connector: C) -> Result<kube::Client, kube::Error>
+async fn stack<C>(config: Config, retries: Retries, connector: C) -> Result<kube::Client, kube::Error>
 where
     C: Service<hyper::Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
@@ -157,12 +157,18 @@ where
     let connections = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(tls);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .layer(RetryLayer::new(RetryPolicy::default()))
+        .option_layer(policy(retries).map(RetryLayer::new))
         .option_layer(credentials)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(connections);
     Ok(kube::Client::new(service, config.default_namespace))
+}
+
+/// What is asked again when the API server is too busy: its own word for when comes first.
+fn policy(retries: Retries) -> Option<RetryPolicy> {
+    let (min, max) = (Duration::from_millis(retries.min_ms), Duration::from_millis(retries.max_ms));
+    if retries.n == 0 { None } else { RetryPolicy::new(min, max, retries.n, true).ok() }
 }
 
 /// What proves who we are with each request. A plugin is run here, once: what it gave needs no second run for TLS.

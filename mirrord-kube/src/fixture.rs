@@ -55,6 +55,8 @@ struct Line {
     path: String,
     status: u16,
     body: Value,
+    /// How often; none for ever.
+    n_times: Option<u32>,
 }
 
 /// What was asked, and with what.
@@ -93,7 +95,15 @@ impl ApiServer {
 
     /// From now on, this is the answer to this.
     pub(crate) fn answers(&self, verb: &str, path: &str, status: u16, body: Value) -> &Self {
-        let line = Line { verb: verb.into(), path: path.into(), status, body };
+        self.tells(Line { verb: verb.into(), path: path.into(), status, body, n_times: None })
+    }
+
+    /// The next time, this is the answer to this.
+    pub(crate) fn answers_once(&self, verb: &str, path: &str, status: u16, body: Value) -> &Self {
+        self.tells(Line { verb: verb.into(), path: path.into(), status, body, n_times: Some(1) })
+    }
+
+    fn tells(&self, line: Line) -> &Self {
         self.script.lines.lock().unwrap().push(line);
         self
     }
@@ -213,8 +223,13 @@ impl Script {
         if let Some(stream) = has_no_end.then(|| self.listen(&path)).flatten() {
             return stream;
         }
-        let lines = self.lines.lock().unwrap();
-        let found = lines.iter().rev().find(|line| line.verb == verb && line.path == path);
+        let mut lines = self.lines.lock().unwrap();
+        let mut fitting = lines.iter_mut().rev().filter(|line| line.verb == verb && line.path == path);
+        let found = fitting.find(|line| line.n_times != Some(0));
+        let found = found.map(|line| {
+            line.n_times = line.n_times.map(|n| n - 1);
+            &*line
+        });
         let (code, body) = match found {
             Some(line) => (line.status, line.body.to_string()),
             None => (404, status(404, "NotFound", &format!("`{path}` not found")).to_string()),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mirrord_core::{
-    cluster::{AgentOptions, ClusterOptions},
+    cluster::{AgentOptions, ClusterOptions, Retries},
     target::Target,
 };
 use serde_json::Value;
@@ -30,6 +30,11 @@ impl Lowering<'_, '_> {
             accept_invalid_certificates: file.accept_invalid_certificates,
             use_proxy: file.use_proxy.unwrap_or(true),
             start_dir: None,
+            retries: Retries {
+                min_ms: file.startup_retry.min_ms,
+                max_ms: file.startup_retry.max_ms,
+                n: file.startup_retry.max_retries,
+            },
         }
     }
 

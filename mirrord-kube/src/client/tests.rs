@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::fixture::{self, ApiServer};
 
+mod gateways;
+
 /// What a first request comes to.
 async fn try_it(options: &ClusterOptions) -> Result<(), ClusterError> {
     let cluster = Cluster::connect(options).await?;
@@ -245,4 +247,20 @@ fn the_environments_proxy_is_followed_only_if_wanted() {
     assert_eq!(context::choose(&options, &look_up).unwrap().way.proxy, None);
     options.use_proxy = true;
     assert_eq!(context::choose(&options, &look_up).unwrap().way.proxy.as_deref(), Some("http://p:3128"));
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_busy_is_asked_again() {
+    let server = ApiServer::start().await;
+    let path = "/api/v1/namespaces/shop/pods";
+    let busy = fixture::status(429, "TooManyRequests", "too many requests");
+    server.lists(path, &[]).answers_once("GET", path, 429, busy.clone());
+    let mut options = server.kubeconfig("{token: secret}");
+    options.retries.min_ms = 1;
+    try_it(&options).await.unwrap();
+    assert_eq!(server.lines().len(), 2);
+    server.answers_once("GET", path, 429, busy);
+    options.retries.n = 0;
+    let words = said(&options, None).await;
+    assert_eq!(words, "error: the API server refused to list pods in namespace `shop`: too many requests");
 }
