@@ -2,7 +2,11 @@
 
 use std::{error::Error, io};
 
-use kube::{client::AuthError, core::Status};
+use kube::{
+    client::{AuthError, RustlsTlsError},
+    config::LoadDataError,
+    core::Status,
+};
 
 use crate::problem::{Ask, ClusterError};
 
@@ -39,12 +43,34 @@ impl Way {
         })
     }
 
-    /// What it means that no client could be made.
+    /// What it means that no client could be made: nobody has been asked anything yet.
     pub(crate) fn unusable(&self, error: kube::Error) -> ClusterError {
-        self.obstacle(&error).unwrap_or_else(|| ClusterError::Unusable {
-            address: self.address.clone(),
-            source: Box::new(error),
-        })
+        if let Some(error) = find::<AuthError>(&error) {
+            return self.no_credentials(error);
+        }
+        if let Some(error) = find::<LoadDataError>(&error) {
+            return self.bad_credentials(match error {
+                LoadDataError::ReadFile(error, path) => {
+                    format!("`{}` cannot be read: {error}", path.display())
+                }
+                LoadDataError::DecodeBase64(_) => "the certificate or the key is no base64".to_owned(),
+                other @ LoadDataError::NoBase64DataOrFile => other.to_string(),
+            });
+        }
+        match &error {
+            kube::Error::RustlsTls(
+                error @ (RustlsTlsError::InvalidIdentityPem(_)
+                | RustlsTlsError::MissingPrivateKey
+                | RustlsTlsError::MissingCertificate
+                | RustlsTlsError::InvalidPrivateKey(_)
+                | RustlsTlsError::UnknownPrivateKeyFormat),
+            ) => self.bad_credentials(error.to_string()),
+            _ => ClusterError::Unusable { address: self.address.clone(), source: Box::new(error) },
+        }
+    }
+
+    fn bad_credentials(&self, words: String) -> ClusterError {
+        ClusterError::Credentials { user: self.user.clone(), words }
     }
 
     /// The API server answered, and said no.
@@ -94,7 +120,14 @@ impl Way {
 
     fn no_credentials(&self, error: &AuthError) -> ClusterError {
         let user = self.user.clone();
-        let Plugin { command, advice } = self.plugin.clone().unwrap_or_default();
+        let Some(Plugin { command, advice }) = self.plugin.clone() else {
+            return self.bad_credentials(match error {
+                AuthError::ReadTokenFile(error, path) => {
+                    format!("`{}` cannot be read: {error}", path.display())
+                }
+                other => other.to_string(),
+            });
+        };
         let words = match error {
             AuthError::AuthExecStart(error) if error.kind() == io::ErrorKind::NotFound => {
                 return ClusterError::NoPlugin { command, user, advice };

@@ -110,11 +110,22 @@ fn of_files(paths: &[PathBuf], options: &ClusterOptions) -> Result<Chosen, Clust
     let user = context.user.clone().unwrap_or_default();
     let auth_info = file.auth_infos.iter().find(|known| known.name == user);
     let auth_info = auth_info.and_then(|known| known.auth_info.clone()).unwrap_or_default();
+    if let Some(provider) = auth_info.auth_provider.as_ref().filter(|provider| provider.name != "oidc") {
+        return Err(ClusterError::Malformed {
+            words: format!(
+                "the user `{user}` has the `auth-provider` `{}`, which Kubernetes has dropped",
+                provider.name
+            ),
+            paths: paths.to_vec(),
+            hint: "its plugin takes its place: `gke-gcloud-auth-plugin` for `gcp`, `kubelogin` for `azure`"
+                .to_owned(),
+        });
+    }
     let config = config(&context, &cluster, auth_info, paths)?;
-    let plugin = config.auth_info.exec.as_ref().map(|exec| Plugin {
-        command: exec.command.clone().unwrap_or_default(),
-        advice: exec.install_hint.clone(),
-    });
+    let plugin =
+        config.auth_info.exec.as_ref().and_then(|exec| {
+            Some(Plugin { command: exec.command.clone()?, advice: exec.install_hint.clone() })
+        });
     let user = if user.is_empty() { format!("nobody (the context `{name}` names no user)") } else { user };
     Ok(Chosen { config, way: Way { user, plugin, ..Way::default() } })
 }

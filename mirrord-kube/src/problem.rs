@@ -76,6 +76,14 @@ pub enum ClusterError {
         /// What it said.
         words: String,
     },
+    /// The credentials that the kubeconfig has are none.
+    #[error("the kubeconfig's credentials of `{user}` cannot be used: {words}")]
+    Credentials {
+        /// Whose credentials.
+        user: String,
+        /// What is wrong with them.
+        words: String,
+    },
     /// No client could be made of the kubeconfig.
     #[error("the kubeconfig's entry for `{address}` cannot be used")]
     Unusable {
@@ -282,7 +290,7 @@ impl ClusterError {
                 let usual = "install it; if it is there in another shell, `mirrord fix kubeconfig` writes its whole path into the kubeconfig";
                 advice.as_ref().map_or_else(|| usual.to_owned(), |advice| format!("{usual}\nthe kubeconfig says: {}", advice.trim()))
             }
-            Self::Plugin { .. } | Self::Unauthorized { .. } => {
+            Self::Credentials { .. } | Self::Plugin { .. } | Self::Unauthorized { .. } => {
                 "log in again as you do for `kubectl`: `kubectl get pods` must work in this shell".to_owned()
             }
             Self::Unreachable { .. } | Self::NoAnswer { .. } => {

@@ -264,3 +264,23 @@ async fn a_server_that_is_too_busy_is_asked_again() {
     let words = said(&options, None).await;
     assert_eq!(words, "error: the API server refused to list pods in namespace `shop`: too many requests");
 }
+
+#[tokio::test]
+async fn credentials_that_are_none_say_what_is_wrong_with_them() {
+    let server = ApiServer::start().await;
+    let mut words = Vec::new();
+    for user in [
+        "{client-certificate: /none.crt, client-key: /none.key}",
+        "{client-certificate-data: '%', client-key-data: '%'}",
+        "{client-certificate-data: aGVsbG8=, client-key-data: aGVsbG8=}",
+        "{tokenFile: /none.token}",
+        "{auth-provider: {name: gcp}}",
+        "{exec: {apiVersion: client.authentication.k8s.io/v1}}",
+        "{exec: {apiVersion: client.authentication.k8s.io/v1, command: echo}}",
+    ] {
+        let options = server.kubeconfig(user);
+        let folder = options.kubeconfig.as_ref().and_then(|path| path.parent());
+        words.push(said(&options, folder).await);
+    }
+    insta::assert_snapshot!(words.join("\n\n"));
+}
