@@ -59,7 +59,17 @@ pub(crate) struct Agent {
     pub(crate) dns: DnsOptions,
     sessions: Mutex<Sessions>,
     /// How many lanes of bytes or datagrams are carried.
-    n_carried: watch::Sender<usize>,
+    n_carried: Arc<watch::Sender<usize>>,
+}
+
+/// A lane that is carried, or has not yet said what it is for.
+#[derive(Debug)]
+pub(crate) struct Carried(Arc<watch::Sender<usize>>);
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        self.0.send_modify(|n_carried| *n_carried -= 1);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +79,7 @@ struct Sessions {
 }
 
 /// Takes a new lane to where it belongs.
-pub(crate) async fn receive(agent: Arc<Agent>, origin: Arc<Origin>, lane: UnixStream) {
+pub(crate) async fn receive(agent: Arc<Agent>, origin: Arc<Origin>, lane: UnixStream, carried: Carried) {
     let lane = Arc::new(lane);
     let mut reader = LaneReader::new(lane.clone());
     let opened = match tokio::time::timeout(OPENING, open(&mut reader)).await {
@@ -82,7 +92,10 @@ pub(crate) async fn receive(agent: Arc<Agent>, origin: Arc<Origin>, lane: UnixSt
         Err(_) => return tracing::warn!("a lane did not say in time what it is for"),
     };
     let key = match &opened {
-        LaneOpen::Control(hello) => return agent.welcome(hello, &origin, &lane, reader).await,
+        LaneOpen::Control(hello) => {
+            drop(carried);
+            return agent.welcome(hello, &origin, &lane, reader).await;
+        }
         LaneOpen::Connect(key, _) | LaneOpen::Datagrams(key, _) | LaneOpen::Arrival(key, _) => key,
     };
     let Some(session) = agent.session(key, &origin) else {
@@ -90,12 +103,11 @@ pub(crate) async fn receive(agent: Arc<Agent>, origin: Arc<Origin>, lane: UnixSt
         let _ = answer(&lane, &Err::<(), _>(fault)).await;
         return;
     };
-    agent.n_carried.send_modify(|n_carried| *n_carried += 1);
     tokio::select! {
         () = cut(&session) => {}
         () = outgoing::lane(&agent, session.client, &lane, reader, opened) => {}
     }
-    agent.n_carried.send_modify(|n_carried| *n_carried -= 1);
+    drop(carried);
 }
 
 /// Waits until a session's lanes are to be cut.
@@ -125,8 +137,14 @@ pub(crate) async fn answer<T: Serialize>(lane: &UnixStream, answer: &T) -> io::R
 impl Agent {
     /// An agent without sessions.
     pub(crate) fn new(target: Target, incoming: Incoming, hands: Handle, dns: DnsOptions) -> Self {
-        let (sessions, n_carried) = (Mutex::default(), watch::Sender::default());
+        let (sessions, n_carried) = (Mutex::default(), Arc::default());
         Self { target, incoming, hands, dns, sessions, n_carried }
+    }
+
+    /// One lane more is carried.
+    pub(crate) fn carry(&self) -> Carried {
+        self.n_carried.send_modify(|n_carried| *n_carried += 1);
+        Carried(self.n_carried.clone())
     }
 
     /// Waits until what was written has been delivered, or nothing moves any more.

@@ -25,13 +25,13 @@ pub(crate) struct Args {
     pub(crate) pinned: Option<PublicKey>,
     /// For how many seconds an agent that listens stays without a client: until the first, and after one that was
     /// cut off.
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value = "30")]
     communication_timeout: u32,
     /// For how many seconds a name server may be silent, instead of what the target's `resolv.conf` says.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS")]
     dns_timeout: Option<u32>,
     /// How often the name servers are asked, instead of what the target's `resolv.conf` says.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER")]
     dns_attempts: Option<u32>,
     /// Where processes are looked for; the stories of this program have a place of their own.
     #[arg(long, value_name = "FOLDER", default_value = "/proc", hide = true)]
@@ -121,17 +121,18 @@ impl Args {
         }
     }
 
-    /// How name servers are asked.
+    /// How name servers are asked. Nothing is no number of seconds or attempts.
     pub(crate) fn dns(&self) -> DnsOptions {
+        let said = |option: Option<u32>| option.filter(|number| *number > 0);
         DnsOptions {
-            timeout: self.dns_timeout.map(|seconds| Duration::from_secs(seconds.into())),
-            attempts: self.dns_attempts.and_then(|attempts| attempts.try_into().ok()),
+            timeout: said(self.dns_timeout).map(|seconds| Duration::from_secs(seconds.into())),
+            attempts: said(self.dns_attempts).and_then(|attempts| attempts.try_into().ok()),
         }
     }
 
-    /// How long it stays without a client.
+    /// How long it stays without a client: long enough at least for one that comes at once.
     pub(crate) fn communication_timeout(&self) -> Duration {
-        Duration::from_secs(self.communication_timeout.into())
+        Duration::from_secs(self.communication_timeout.max(1).into())
     }
 }
 
@@ -184,7 +185,7 @@ mod tests {
             &["--container-id", "x", "--target-pid", "7"],
             &["--ephemeral", "--here"],
             &["--here", "--pinned", "00"],
-            &["--here", "--communication-timeout", "0"],
+            &["--here", "--communication-timeout", "-1"],
         ] {
             assert_eq!(place(wrong), None, "{wrong:?}");
         }
@@ -194,6 +195,9 @@ mod tests {
     fn what_is_not_told_is_left_to_the_target() {
         let told = args(&["--here", "--dns-timeout", "2", "--dns-attempts", "3"]).unwrap().dns();
         assert_eq!(told, DnsOptions { timeout: Some(Duration::from_secs(2)), attempts: Some(3) });
+        let nothing = args(&["--here", "--dns-timeout", "0", "--communication-timeout", "0"]).unwrap();
+        assert_eq!(nothing.dns(), DnsOptions::default());
+        assert_eq!(nothing.communication_timeout(), Duration::from_secs(1));
         let silent = args(&["--here"]).unwrap();
         assert_eq!(silent.dns(), DnsOptions::default());
         assert_eq!(silent.communication_timeout(), Duration::from_secs(30));

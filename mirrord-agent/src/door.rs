@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use mirrord_trunk::{Far, FarEvent, FarOptions, Parting, TrunkId};
-use tokio::{net::UnixStream, sync::mpsc};
+use tokio::{net::UnixStream, sync::mpsc, task::JoinSet};
 
 use crate::{
     lanes::{Arriving, Lanes},
@@ -34,6 +34,7 @@ pub(crate) enum Door {
 pub(crate) struct Trunks {
     far: Far,
     events: mpsc::UnboundedReceiver<FarEvent>,
+    accepting: JoinSet<()>,
     living: Vec<(TrunkId, Arc<Origin>)>,
     last: OriginId,
 }
@@ -65,10 +66,10 @@ impl Closed {
             }
             Self::Port(port, patience) => {
                 let (far, events) = Far::new(FarOptions { patience });
-                port.serve(&far)?;
                 port.tell()?;
+                let accepting = port.serve(&far)?;
                 let last = OriginId::default();
-                Door::Port(Box::new(Trunks { far, events, living: Vec::new(), last }))
+                Door::Port(Box::new(Trunks { far, events, accepting, living: Vec::new(), last }))
             }
         })
     }
@@ -98,6 +99,13 @@ impl Door {
     /// How many proxies may come and go. Without a port it is the one that has started us.
     pub(crate) fn is_port(&self) -> bool {
         matches!(self, Self::Port(_))
+    }
+
+    /// Lets nobody else in, so that whoever comes now learns at once that there is no agent.
+    pub(crate) fn shut(&mut self) {
+        if let Self::Port(trunks) = self {
+            trunks.accepting.abort_all();
+        }
     }
 
     /// Lets everybody hear what was said to the end, and closes.

@@ -18,6 +18,7 @@ use mirrord_trunk::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
+    task::JoinSet,
 };
 
 /// How often a port is tried that is free for both families.
@@ -62,18 +63,19 @@ impl Port {
         Ok(Self { sockets, number, lock })
     }
 
-    /// Accepts from now on, for ever. Must be called within a runtime.
+    /// Accepts until what is returned is dropped: then nobody listens any more. Must be called within a runtime.
     ///
     /// # Errors
     /// When the kernel does not let us wait.
-    pub(crate) fn serve(&self, far: &Far) -> io::Result<()> {
-        let lock = self.lock.clone().map(Arc::new);
+    pub(crate) fn serve(self, far: &Far) -> io::Result<JoinSet<()>> {
+        let lock = self.lock.map(Arc::new);
         let proving = Arc::new(Semaphore::new(MAX_PROVING));
-        for socket in &self.sockets {
-            let listener = TcpListener::from_std(socket.try_clone()?)?;
-            tokio::spawn(accept_all(listener, far.clone(), lock.clone(), proving.clone()));
+        let mut accepting = JoinSet::new();
+        for socket in self.sockets {
+            let listener = TcpListener::from_std(socket)?;
+            accepting.spawn(accept_all(listener, far.clone(), lock.clone(), proving.clone()));
         }
-        Ok(())
+        Ok(accepting)
     }
 
     /// Says, once, that we can serve, and where: whoever has made the agent waits for this line.

@@ -132,7 +132,8 @@ fn is_forbidden(error: &io::Error) -> bool {
 }
 
 fn lacks(ours: CapabilitySet, target: Option<&Credentials>) -> Lacks {
-    Lacks::of(ours, target, rustix::process::geteuid().as_raw())
+    let us = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    Lacks::of(ours, target, us)
 }
 
 /// What is readable once a process has ended (`pidfd_open(2)`).

@@ -98,10 +98,10 @@ pub(crate) struct Lacks(BTreeMap<Deed, String>);
 
 impl Lacks {
     /// What somebody with these rights may not do for this target, as far as rights alone tell.
-    pub(crate) fn of(ours: CapabilitySet, target: Option<&Credentials>, our_uid: u32) -> Self {
+    pub(crate) fn of(ours: CapabilitySet, target: Option<&Credentials>, (uid, gid): (u32, u32)) -> Self {
         let mut lacks = Self::default();
         let lacks_right = |deed: Deed| !ours.contains(deed.need().capability);
-        let is_another = target.is_some_and(|target| target.uid != our_uid || target.gid != 0);
+        let is_another = target.is_some_and(|target| (target.uid, target.gid) != (uid, gid));
         let overrides = |target: &Credentials| target.capabilities.contains(CapabilitySet::DAC_OVERRIDE);
         for (deed, is_needed) in [
             (Deed::Redirect, true),
@@ -154,13 +154,13 @@ mod tests {
     #[test]
     fn whoever_has_every_right_lacks_nothing() {
         let target = target(1000, CapabilitySet::all());
-        assert_eq!(Lacks::of(CapabilitySet::all(), Some(&target), 0).warnings().count(), 0);
+        assert_eq!(Lacks::of(CapabilitySet::all(), Some(&target), (0, 0)).warnings().count(), 0);
     }
 
     #[test]
     fn what_is_taken_away_is_said_with_what_it_costs() {
         let ours = CapabilitySet::all() - CapabilitySet::NET_ADMIN;
-        let lacks = Lacks::of(ours, None, 0);
+        let lacks = Lacks::of(ours, None, (0, 0));
         let words =
             "the agent may not redirect ports: it has no CAP_NET_ADMIN (`agent.disabled_capabilities`)";
         assert_eq!(lacks.permit(Deed::Redirect), Err(Fault::with_words(libc::EPERM, words)));
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn only_what_the_target_needs_is_missed() {
         let ours = CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW;
-        let missed = |target: &Credentials| Lacks::of(ours, Some(target), 0).warnings().count();
+        let missed = |target: &Credentials| Lacks::of(ours, Some(target), (0, 0)).warnings().count();
         assert_eq!(missed(&target(0, CapabilitySet::empty())), 0);
         assert_eq!(missed(&target(1000, CapabilitySet::empty())), 1);
         assert_eq!(missed(&target(1000, CapabilitySet::DAC_OVERRIDE)), 2);

@@ -71,14 +71,14 @@ pub(crate) async fn serve(
     let mut door = door.open()?;
     let house = House::Agent(agent.clone());
     let over = live(&mut door, &house, watch.as_ref(), patience).await?;
+    door.shut();
     if let Over::Farewell(farewell) = &over {
         agent.say_farewell(farewell).await;
         agent.cut_all();
     }
     agent.incoming.shutdown().await;
-    match over {
-        Over::Alone | Over::Closed(Parting::InOrder) => agent.drain().await,
-        Over::Closed(Parting::Suddenly) | Over::Farewell(_) => {}
+    if matches!(over, Over::Closed(Parting::InOrder)) {
+        agent.drain().await;
     }
     door.close().await;
     Ok(())
@@ -91,6 +91,7 @@ pub(crate) async fn serve(
 pub(crate) async fn refuse(door: Closed, why: &str, patience: Duration) -> io::Result<()> {
     let mut door = door.open()?;
     live(&mut door, &House::Empty(why.into()), None, patience).await?;
+    door.shut();
     door.close().await;
     Ok(())
 }
@@ -106,6 +107,7 @@ async fn live(
     // Without a port, the end of the only proxy is told by the door itself.
     let mut clients = Clients::new(if door.is_port() { patience } else { Duration::MAX });
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut is_leaving = false;
     loop {
         tokio::select! {
             knock = door.next() => match knock {
@@ -126,12 +128,18 @@ async fn live(
             },
             () = ended(watch) => return Ok(Over::Farewell(Farewell::TargetGone)),
             () = either(&mut terminate, &mut interrupt) => return Ok(Over::Farewell(Farewell::Evicted)),
-            () = until(began, clients.next_deadline()) => {}
+            () = until(began, clients.next_deadline()), if !is_leaving => {}
+            // Whoever comes while the last bytes are delivered keeps the agent.
+            () = house.drain(), if is_leaving => return Ok(Over::Alone),
         }
+        is_leaving = false;
         while let Some(due) = clients.poll_due(began.elapsed()) {
             match due {
                 Due::Suspend(origin) => house.suspend(origin).await,
-                Due::Leave => return Ok(Over::Alone),
+                Due::Leave => {
+                    is_leaving = true;
+                    break;
+                }
             }
         }
     }
@@ -141,11 +149,19 @@ impl House {
     fn receive(&self, origin: Arc<Origin>, lane: UnixStream) {
         match self {
             Self::Agent(agent) => {
-                tokio::spawn(agent::receive(agent.clone(), origin, lane));
+                // Before it is read: whoever parts right after it has had it delivered all the same.
+                let carried = agent.carry();
+                tokio::spawn(agent::receive(agent.clone(), origin, lane, carried));
             }
             Self::Empty(why) => {
                 tokio::spawn(turn_away(why.clone(), lane));
             }
+        }
+    }
+
+    async fn drain(&self) {
+        if let Self::Agent(agent) = self {
+            agent.drain().await;
         }
     }
 

@@ -99,6 +99,9 @@ fn what_a_dead_agent_left_is_removed_by_the_next_and_what_lives_is_not() {
             nftables.apply(&ruleset.install(false)).unwrap();
         }
         let _alive = guard::claim("mirrord_alive").unwrap();
+        sweep().unwrap();
+        let left = nftables.tables().unwrap();
+        assert!(left.len() == 1 && left[0].name == "mirrord_alive", "{left:?}");
         let _redirection = Redirection::begin().unwrap();
         let names: Vec<_> = nftables.tables().unwrap().into_iter().map(|table| table.name).collect();
         assert!(names.len() == 2 && names.contains(&"mirrord_alive".to_owned()), "{names:?}");
