@@ -75,30 +75,17 @@ impl Agent {
         let lanes = self.lanes.as_ref().expect("the agent has its lanes").as_raw_fd();
         let rights = [ControlMessage::ScmRights(&descriptors)];
         sendmsg::<()>(lanes, &[IoSlice::new(&[0])], &rights, MsgFlags::empty(), None).unwrap();
-        ours.set_read_timeout(Some(SOON)).unwrap();
-        Lane { stream: ours, frames: FrameReader::default(), descriptors: VecDeque::new() }
+        Lane::of(ours)
     }
 
     /// A session that has been welcomed.
     pub(crate) fn session(&self) -> Session {
-        let mut lane = self.lane();
-        let hello = Hello { version: Version::OURS, owner: "a story".to_owned() };
-        lane.say(&LaneOpen::Control(hello));
-        match lane.hear::<Welcome>() {
-            Welcome::Settled(version, key) => {
-                assert_eq!(version, Version::OURS);
-                Session { lane, key, last: RequestId::default() }
-            }
-            Welcome::Refused(words) => panic!("the agent refuses: {words}"),
-        }
+        Session::begin(self.lane(), "a story").unwrap_or_else(|words| panic!("the agent refuses: {words}"))
     }
 
     /// A lane that is connected there, and what the agent says of it.
     pub(crate) fn connect(&self, session: &Session, to: Destination) -> (Lane, Result<Connected, Fault>) {
-        let mut lane = self.lane();
-        lane.say(&LaneOpen::Connect(session.key, ConnectCall { to }));
-        let outcome = lane.hear();
-        (lane, outcome)
+        self.lane().connect(session, to)
     }
 
     /// The proxy is gone: the agent gets no further lane.
@@ -154,6 +141,19 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
+    /// One whose other end an agent has, or will have.
+    pub(crate) fn of(stream: UnixStream) -> Self {
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        Self { stream, frames: FrameReader::default(), descriptors: VecDeque::new() }
+    }
+
+    /// Connected there, and what the agent says of it.
+    pub(crate) fn connect(mut self, session: &Session, to: Destination) -> (Self, Result<Connected, Fault>) {
+        self.say(&LaneOpen::Connect(session.key, ConnectCall { to }));
+        let outcome = self.hear();
+        (self, outcome)
+    }
+
     /// Sends a frame.
     pub(crate) fn say<T: Serialize>(&mut self, value: &T) {
         self.stream.write_all(&encode_frame(value).unwrap()).unwrap();
@@ -279,6 +279,18 @@ pub(crate) struct Session {
 pub(crate) type Outcome = Result<(AgentAnswer, Option<OwnedFd>), Fault>;
 
 impl Session {
+    /// A session that has been welcomed, or the words of the refusal.
+    pub(crate) fn begin(mut lane: Lane, owner: &str) -> Result<Self, String> {
+        lane.say(&LaneOpen::Control(Hello { version: Version::OURS, owner: owner.to_owned() }));
+        match lane.hear::<Welcome>() {
+            Welcome::Settled(version, key) => {
+                assert_eq!(version, Version::OURS);
+                Ok(Self { lane, key, last: RequestId::default() })
+            }
+            Welcome::Refused(words) => Err(words),
+        }
+    }
+
     /// Asks without waiting, and returns the number of the call.
     pub(crate) fn ask(&mut self, call: AgentCall) -> RequestId {
         self.last = self.last.next();

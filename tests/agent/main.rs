@@ -7,12 +7,16 @@
 )]
 
 mod changes;
+mod containers;
 mod ends;
 mod envoy;
 mod files;
 mod handles;
+mod listening;
 mod names;
 mod nonsense;
 mod places;
 mod standing;
+mod staying;
 mod streams;
+mod trunks;
