@@ -8,6 +8,7 @@
 
 mod beginnings;
 mod ends;
+mod envoy;
 mod files;
 mod incoming;
 mod layer;
@@ -15,3 +16,4 @@ mod stage;
 #[path = "../../mirrord-cli/src/proxy/start.rs"]
 mod start;
 mod streams;
+mod trunk;

@@ -2,6 +2,7 @@
 
 use std::{io, os::unix::net::UnixStream, sync::Arc, time::Duration};
 
+use mirrord_core::target::Target;
 use mirrord_protocol::{agent::control::Farewell, fault::Fault, frame::encode_frame};
 use std::io::Write as _;
 use tokio::sync::mpsc;
@@ -19,6 +20,25 @@ use super::{
 
 /// How long an agent may take to find its target and say so.
 const AGENT_TIME: Duration = Duration::from_secs(30);
+
+impl Place {
+    /// Whether descriptors can come from there.
+    pub(crate) fn is_here(&self) -> bool {
+        match self {
+            Self::Process(_) | Self::Network { .. } | Self::Here => true,
+            Self::Cluster(_) | Self::Address(_) => false,
+        }
+    }
+
+    /// Whether there is a target whose place the guest takes.
+    pub(crate) fn has_target(&self) -> bool {
+        match self {
+            Self::Process(_) | Self::Network { .. } | Self::Address(_) => true,
+            Self::Here => false,
+            Self::Cluster(place) => place.target != Target::Targetless,
+        }
+    }
+}
 
 /// What a session's agent is.
 pub(crate) enum Far {

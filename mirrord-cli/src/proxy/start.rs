@@ -88,25 +88,6 @@ pub(crate) enum Place {
     Address(AddressPlace),
 }
 
-impl Place {
-    /// Whether descriptors can come from there.
-    pub(crate) fn is_here(&self) -> bool {
-        match self {
-            Self::Process(_) | Self::Network { .. } | Self::Here => true,
-            Self::Cluster(_) | Self::Address(_) => false,
-        }
-    }
-
-    /// Whether there is a target whose place the guest takes.
-    pub(crate) fn has_target(&self) -> bool {
-        match self {
-            Self::Process(_) | Self::Network { .. } | Self::Address(_) => true,
-            Self::Here => false,
-            Self::Cluster(place) => place.target != Target::Targetless,
-        }
-    }
-}
-
 /// What the proxy must know to make an agent in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClusterPlace {
@@ -131,11 +112,6 @@ pub(crate) struct Retries {
     pub(crate) longest: Duration,
     /// How often.
     pub(crate) n: u32,
-}
-
-impl Retries {
-    /// Never.
-    pub(crate) const NONE: Self = Self { first: Duration::ZERO, longest: Duration::ZERO, n: 0 };
 }
 
 /// An agent that listens somewhere.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::proxy::{
     link::Events,
-    start::{Order, Report, Retries},
+    start::{Order, Report},
 };
 
 /// Finds the target, makes an agent beside it, and connects with that.
@@ -20,14 +20,13 @@ pub(crate) async fn begin(
     events: Events,
     tell: impl Fn(Report) + Clone + Send + 'static,
 ) -> Result<Standing, Trouble> {
-    let retries = match &reach.ground {
-        Ground::Cluster(_, place) => place.retries,
-        Ground::Address(_) => Retries::NONE,
-    };
     if order.place.has_target() {
         tell(Report::Progress(format!("finding {}", reach.name())));
     }
-    let found = retry(retries, || reach.find()).await?;
+    let found = match &reach.ground {
+        Ground::Cluster(_, place) => retry(place.retries, || reach.find()).await?,
+        Ground::Address(_) => None,
+    };
     let target = found.map(|found| {
         for note in found.notes.into_iter().chain(probed(&found.representative, &order.rules.incoming)) {
             tell(Report::Warning(note));
