@@ -18,7 +18,6 @@ pub use crate::file::DataPath as DataPathChoice;
 use crate::{
     problem::Findings,
     resolve::{Input, NoTarget, Settings},
-    section::kubernetes::StartupRetry,
     source::Overrides,
 };
 
@@ -46,8 +45,6 @@ pub struct Lowered {
     pub agent: AgentOptions,
     /// `internal_proxy`.
     pub proxy: ProxySettings,
-    /// `startup_retry`.
-    pub startup_retry: RetrySettings,
     /// The key of the session.
     pub key: Key,
     /// `MIRRORD_IGNORE_DEBUGGER_PORTS`: first and last port of each range.
@@ -71,17 +68,6 @@ pub struct ProxySettings {
     pub json_log: bool,
     /// Seconds between two signs of life to an agent in a cluster.
     pub ping_interval: u64,
-}
-
-/// `startup_retry`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RetrySettings {
-    /// The first pause, in milliseconds; each one is twice as long as the one before.
-    pub min_ms: u64,
-    /// The longest pause, in milliseconds.
-    pub max_ms: u64,
-    /// How often.
-    pub max_retries: u32,
 }
 
 /// The key of a session.
@@ -121,6 +107,7 @@ pub(crate) fn lower(
     };
     let environment = lowering.environment(presence);
     let (cluster, agent) = (lowering.cluster(), lowering.agent(&target));
+    lowering.retries();
     lowering.key();
     Lowered {
         target,
@@ -132,7 +119,6 @@ pub(crate) fn lower(
         cluster,
         agent,
         proxy: lowering.proxy(),
-        startup_retry: lowering.retries(),
         key: settings.key.clone(),
         debugger_ports: lowering.debugger_ports(),
         turbo: file.feature.magic.turbo,
@@ -221,7 +207,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn retries(&mut self) -> RetrySettings {
+    fn retries(&mut self) {
         let retry = &self.settings.file.startup_retry;
         if retry.max_ms == 0 {
             self.problem("startup_retry.max_ms", "`startup_retry.max_ms` is 0".to_owned(), None);
@@ -229,8 +215,6 @@ impl Lowering<'_, '_> {
             let message = "`startup_retry.min_ms` is larger than `startup_retry.max_ms`".to_owned();
             self.problem("startup_retry.min_ms", message, None);
         }
-        let StartupRetry { min_ms, max_ms, max_retries } = *retry;
-        RetrySettings { min_ms, max_ms, max_retries }
     }
 
     fn key(&mut self) {

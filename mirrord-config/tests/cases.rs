@@ -74,7 +74,6 @@ fn tell(lowered: &Lowered) -> Vec<String> {
         line("hostname", rules.hostname),
         line("ipv6", rules.ipv6),
         line("proxy", &lowered.proxy),
-        line("startup_retry", lowered.startup_retry),
         line("cluster", &lowered.cluster),
         line("agent", agent(&lowered.agent)),
         line("debugger_ports", &lowered.debugger_ports),

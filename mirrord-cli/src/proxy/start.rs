@@ -6,7 +6,7 @@
 //! Where the command does not become the guest, the proxy keeps the socket: warnings still come, and its end is the
 //! session's.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
 use mirrord_config::handoff::DataPath;
 use mirrord_core::{
@@ -97,21 +97,8 @@ pub(crate) struct ClusterPlace {
     pub(crate) agent: AgentOptions,
     /// Whose place the guest takes: of a kind of Kubernetes, or nobody's.
     pub(crate) target: Target,
-    /// `startup_retry`.
-    pub(crate) retries: Retries,
     /// `internal_proxy.ping_interval`, in seconds.
     pub(crate) ping_interval: u64,
-}
-
-/// How requests to a cluster are repeated at the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Retries {
-    /// The first pause; each one is twice as long as the one before.
-    pub(crate) first: Duration,
-    /// The longest pause.
-    pub(crate) longest: Duration,
-    /// How often.
-    pub(crate) n: u32,
 }
 
 /// An agent that listens somewhere.

@@ -3,13 +3,12 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use mirrord_config::{Lowered, lower::DataPathChoice};
 
 use super::{Found, TargetError};
-use crate::proxy::start::{ClusterPlace, Place, Retries};
+use crate::proxy::start::{ClusterPlace, Place};
 
 /// Where a pod finds the account that it runs under.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
@@ -53,16 +52,10 @@ pub(super) fn place(lowered: &Lowered) -> Result<Place, TargetError> {
     let mut cluster = lowered.cluster.clone();
     // The proxy stands elsewhere.
     cluster.start_dir = env::current_dir().ok();
-    let retry = lowered.startup_retry;
     Ok(Place::Cluster(Box::new(ClusterPlace {
         cluster,
         agent: lowered.agent.clone(),
         target: lowered.target.clone(),
-        retries: Retries {
-            first: Duration::from_millis(retry.min_ms),
-            longest: Duration::from_millis(retry.max_ms),
-            n: retry.max_retries,
-        },
         ping_interval: lowered.proxy.ping_interval,
     })))
 }

@@ -24,7 +24,7 @@ pub(crate) async fn begin(
         tell(Report::Progress(format!("finding {}", reach.name())));
     }
     let found = match &reach.ground {
-        Ground::Cluster(_, place) => retry(place.retries, || reach.find()).await?,
+        Ground::Cluster(_, place) => retry(place.cluster.retries, || reach.find()).await?,
         Ground::Address(_) => None,
     };
     let target = found.map(|found| {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use mirrord_core::target::Target;
+use mirrord_core::{cluster::Retries, target::Target};
 use mirrord_kube::{
     AgentPod, Cluster, ClusterError, Found, Step, TargetPod, launch, port_forward::PortForward, remove,
     resolve,
@@ -25,7 +25,7 @@ use super::{
 use crate::proxy::{
     lane::Lanes,
     link::{Events, Link},
-    start::{ClusterPlace, Place, Retries},
+    start::{ClusterPlace, Place},
 };
 
 /// How long removing what was made may take.
@@ -263,18 +263,18 @@ impl Reach {
     }
 }
 
-/// Does it again where that may help.
+/// Asks again where nobody answered. Of an API server that answers to come later, the client takes care itself.
 pub(crate) async fn retry<T, F: Future<Output = Result<T, ClusterError>>>(
     retries: Retries,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, ClusterError> {
-    let mut pause = retries.first;
+    let mut pause = Duration::from_millis(retries.min_ms);
     for _ in 0..retries.n {
         match attempt().await {
             Err(error) if may_pass(&error) => {
                 tracing::info!(%error, ?pause, "asking again");
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(retries.longest);
+                pause = (pause * 2).min(Duration::from_millis(retries.max_ms));
             }
             settled => return settled,
         }

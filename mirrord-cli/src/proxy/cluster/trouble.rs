@@ -78,14 +78,13 @@ impl From<Trouble> for Failure {
 
 /// Whether the same question may get another answer in a moment.
 pub(super) fn may_pass(error: &ClusterError) -> bool {
-    match error {
+    matches!(
+        error,
         ClusterError::Unreachable { .. }
-        | ClusterError::Proxy { .. }
-        | ClusterError::NoAnswer { .. }
-        | ClusterError::Asked { .. } => true,
-        ClusterError::Refused { code, .. } => *code == 429 || *code >= 500,
-        _ => false,
-    }
+            | ClusterError::Proxy { .. }
+            | ClusterError::NoAnswer { .. }
+            | ClusterError::Asked { .. }
+    )
 }
 
 /// Why an agent that was reached cannot serve, in its own words. A line that begins with `hint: ` is one.
