@@ -24,7 +24,7 @@ pub(crate) enum FindError {
     /// None of the processes that we see is the container's.
     #[error(
         "none of the {n_seen} processes that the agent sees is of container `{id}` (looked for in `/proc/*/cgroup`): \
-         {}", need(*.ephemeral)
+         it has ended, or {}", need(*.ephemeral)
     )]
     Nowhere {
         /// Which container.
@@ -35,16 +35,16 @@ pub(crate) enum FindError {
         ephemeral: bool,
     },
     /// The only processes that we see are our own.
-    #[error("process 1 is the agent itself, not the target: {}", need(true))]
+    #[error("process 1 is the agent itself, and {}", need(true))]
     Alone,
 }
 
 fn need(ephemeral: bool) -> &'static str {
     if ephemeral {
-        "an ephemeral container sees its target's processes where it has a target container, or where the pod shares \
-         its process namespace"
+        "the agent does not see its processes, for which an ephemeral container needs a target container, or a pod \
+         that shares its process namespace"
     } else {
-        "the agent's pod must see the node's processes (`hostPID`), and stand on the target's node"
+        "the agent does not see the processes of its node, for which its pod needs `hostPID`"
     }
 }
 

@@ -62,7 +62,7 @@ impl Closed {
     pub(crate) fn open(self) -> io::Result<Door> {
         Ok(match self {
             Self::Inherited(lanes) => {
-                Door::Inherited(lanes.arriving()?, Arc::new(Origin::new(OriginId::default())))
+                Door::Inherited(lanes.arriving()?, Arc::new(Origin::new(OriginId::default(), true)))
             }
             Self::Port(port, patience) => {
                 let (far, events) = Far::new(FarOptions { patience });
@@ -150,7 +150,7 @@ impl Trunks {
     fn origin(&mut self, trunk: TrunkId) -> Arc<Origin> {
         self.known(trunk).unwrap_or_else(|| {
             self.last = OriginId(self.last.0 + 1);
-            let origin = Arc::new(Origin::new(self.last));
+            let origin = Arc::new(Origin::new(self.last, false));
             self.living.push((trunk, origin.clone()));
             origin
         })

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mirrord_protocol::fault::Fault;
 use mirrord_trunk::Parting;
 use tokio::sync::watch;
 
@@ -17,14 +18,27 @@ pub(crate) struct OriginId(pub(crate) u64);
 pub(crate) struct Origin {
     /// Its number.
     pub(crate) id: OriginId,
+    /// Whether descriptors can ride along: only where it is on the same machine.
+    passes: bool,
     /// How it has gone, once it has.
     gone: watch::Sender<Option<Parting>>,
 }
 
 impl Origin {
     /// A proxy that is there.
-    pub(crate) fn new(id: OriginId) -> Self {
-        Self { id, gone: watch::Sender::default() }
+    pub(crate) fn new(id: OriginId, passes: bool) -> Self {
+        Self { id, passes, gone: watch::Sender::default() }
+    }
+
+    /// Whether it can be given a descriptor.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP`: whatever rode along would be lost.
+    pub(crate) fn takes_descriptors(&self) -> Result<(), Fault> {
+        if self.passes {
+            return Ok(());
+        }
+        Err(Fault::with_words(libc::EOPNOTSUPP, "descriptors cannot be passed to another machine"))
     }
 
     /// It has gone. Only the first time counts.

@@ -14,7 +14,7 @@ use mirrord_protocol::{
     agent::{
         AgentAnswer, AgentCall, FromAgent, ToAgent,
         control::{Farewell, LogLine},
-        fs::FsCall,
+        fs::{FsCall, Want},
         incoming::{Arrival, Wish},
     },
     fault::Fault,
@@ -257,7 +257,8 @@ async fn listen(
         match call.call {
             AgentCall::Ping => session.answer(id, DONE).await,
             AgentCall::Socket(call) => {
-                let made = agent.target.permit(Deed::Reach).and_then(|()| outgoing::socket(call));
+                let may = session.origin.takes_descriptors().and_then(|()| agent.target.permit(Deed::Reach));
+                let made = may.and_then(|()| outgoing::socket(call));
                 let made = made.map(|socket| (AgentAnswer::Done, Some(socket)));
                 session.answer(id, made).await;
             }
@@ -296,6 +297,9 @@ const DONE: Answer = Ok((AgentAnswer::Done, None));
 /// Does a file call on the thread that it is on, and answers even if we are at fault.
 fn files(agent: &Agent, session: &Session, call: &FsCall) -> Answer {
     agent.target.permit(Deed::Look)?;
+    if let FsCall::Open { want: Want::Descriptor, .. } = call {
+        session.origin.takes_descriptors()?;
+    }
     let done = catch_unwind(AssertUnwindSafe(|| fs::perform(agent.target.root(), &session.files, call)));
     let (answer, descriptor) = done.unwrap_or_else(|_| Err(failed()))?;
     Ok((AgentAnswer::Fs(answer), descriptor))
@@ -329,11 +333,15 @@ async fn perform(
             dns::ask(&config, &call).await.map(|answer| (AgentAnswer::Dns(answer), None))
         }
         AgentCall::UnixSocket(call) => {
+            session.origin.takes_descriptors()?;
             by_hand(agent, move |agent| outgoing::unix::connect(&agent.target, &call))
                 .await
                 .map(|socket| (AgentAnswer::Done, Some(socket)))
         }
         AgentCall::Subscribe(call) => {
+            if call.pass {
+                session.origin.takes_descriptors()?;
+            }
             agent.target.permit(Deed::Reach)?;
             agent.target.permit(match call.wish {
                 Wish::Steal => Deed::Redirect,

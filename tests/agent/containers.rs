@@ -11,7 +11,7 @@ use mirrord_protocol::agent::{
     env::{Environment, EnvironmentCall},
     fs::FsCall,
     incoming::{Port, SubscribeCall, Wish},
-    outgoing::SocketCall,
+    outgoing::{Destination, SocketCall},
 };
 use mirrord_tests::pod::ADDRESS;
 use nix::{sched::CloneFlags, unistd::geteuid};
@@ -178,8 +178,8 @@ fn without_a_way_into_the_network_there_are_still_files_and_environment() {
     for wish in [Wish::Steal, Wish::Mirror] {
         assert_eq!(subscribe(&mut session, wish), Err(words.to_owned()));
     }
-    let socket = SocketCall { domain: libc::AF_INET, kind: libc::SOCK_STREAM, protocol: 0 };
-    assert_eq!(session.call(AgentCall::Socket(socket)).unwrap_err().words, words);
+    let (_, outcome) = trunk.lane().connect(&session, Destination::Tcp("127.0.0.1:1".parse().unwrap()));
+    assert_eq!(outcome.unwrap_err().words, words);
     assert!(environment(&mut session).0.iter().any(|(name, _)| name.as_ref() == b"CONTAINED"));
     session.fs(FsCall::Stat { path: path("/"), follow: true }).unwrap();
 }

@@ -9,7 +9,7 @@ use mirrord_protocol::{
         env::EnvironmentCall,
         fs::{FsAnswer, FsCall, Want},
         incoming::{Arrival, Port, SubscribeCall, Wish},
-        outgoing::{ConnectCall, Connected, Destination},
+        outgoing::{ConnectCall, Connected, Destination, SocketCall},
     },
     chunk::Chunk,
     fault::Fault,
@@ -153,6 +153,22 @@ fn the_key_of_a_session_opens_lanes_of_its_own_trunk_only() {
     lane.say(&LaneOpen::Connect(ann.key, ConnectCall { to: Destination::Tcp(echo()) }));
     assert_eq!(lane.hear::<Result<Connected, Fault>>().unwrap_err().errno, libc::EACCES);
     assert!(echoes(anns.lane(), &ann, echo()));
+}
+
+#[test]
+fn what_cannot_travel_is_refused_instead_of_lost() {
+    let agent = Listening::of(&POD);
+    let trunk = agent.trunk();
+    let mut session = trunk.session("ann");
+    let want = Want::Descriptor;
+    let open = FsCall::Open { path: path("/data/orders.txt"), flags: libc::O_RDONLY, mode: 0, want };
+    for call in [
+        AgentCall::Fs(open),
+        AgentCall::Socket(SocketCall { domain: libc::AF_INET, kind: libc::SOCK_STREAM, protocol: 0 }),
+        AgentCall::Subscribe(SubscribeCall { port: ECHO, wish: Wish::Steal, pass: true }),
+    ] {
+        assert_eq!(session.call(call).unwrap_err().errno, libc::EOPNOTSUPP);
+    }
 }
 
 #[test]
