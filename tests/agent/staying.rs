@@ -40,7 +40,7 @@ fn the_last_session_that_parts_in_order_ends_the_agent_at_once() {
 
 #[test]
 fn an_agent_stays_for_whoever_else_is_there() {
-    let mut agent = patient("1");
+    let mut agent = patient("4");
     let (anns, bens, carls) = (agent.trunk(), agent.trunk(), agent.trunk());
     let (ann, carl, mut ben) = (anns.session("ann"), carls.session("carl"), bens.session("ben"));
     drop(ann);
@@ -67,7 +67,7 @@ fn ended_trunk(agent: &Listening) -> Trunk {
 
 #[test]
 fn an_agent_whose_last_proxy_was_killed_ends_after_its_patience() {
-    let mut agent = patient("1");
+    let mut agent = patient("4");
     let trunk = agent.trunk();
     let session = trunk.session("ann");
     trunk.die();
