@@ -26,6 +26,9 @@ use crate::{
     problem::{Ask, ClusterError},
 };
 
+/// What `kube` calls an answer that is not in the API server's form.
+const NO_STATUS: &str = "Failed to parse error data";
+
 /// Why a port of a pod is not reached.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -93,7 +96,7 @@ impl PortForward {
                 Err(error) if is_no_way(&error) => {
                     tracing::info!(%error, "no WebSocket to the API server: trying `kubectl port-forward`");
                 }
-                Err(error) => return Err(self.cluster.problem(self.ask(), error)),
+                Err(error) => return Err(self.cluster.problem(self.ask(&error), error)),
             }
             child = self.child.lock().await;
         }
@@ -115,8 +118,12 @@ impl PortForward {
         Ok(Box::new(Socket::new(connection.into_stream(), self.agent.port)))
     }
 
-    fn ask(&self) -> Ask {
-        Ask::new("create", "", "pods/portforward").within(&self.agent.namespace).of(&self.agent.pod)
+    /// A WebSocket is asked for by `get`, for which newer API servers want the right to `create` as well.
+    fn ask(&self, error: &kube::Error) -> Ask {
+        let wants_create =
+            matches!(error, kube::Error::Api(status) if status.message.contains("cannot create"));
+        let verb = if wants_create { "create" } else { "get" };
+        Ask::new(verb, "", "pods/portforward").within(&self.agent.namespace).of(&self.agent.pod)
     }
 }
 
@@ -129,18 +136,13 @@ pub async fn connect(cluster: &Cluster, agent: &AgentPod) -> Result<Box<dyn Forw
 }
 
 /// Whether it is the WebSocket that somebody on the way does not like. An API server says in an object of its own why
-/// it refuses; what only has a status is another's.
+/// it refuses, which `kubectl` would hear as well; who answers with other words is not it.
 fn is_no_way(error: &kube::Error) -> bool {
     match error {
         kube::Error::UpgradeConnection(error) => {
             !matches!(error, UpgradeConnectionError::GetPendingUpgrade(_))
         }
-        kube::Error::Api(status) => match status.code {
-            401 | 404 => false,
-            403 => status.details.is_none(),
-            400 => status.message.contains("pgrade"),
-            code => (405..=505).contains(&code) && status.details.is_none(),
-        },
+        kube::Error::Api(status) => status.code != 401 && status.reason == NO_STATUS,
         _ => false,
     }
 }

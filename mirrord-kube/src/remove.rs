@@ -101,3 +101,6 @@ pub(crate) async fn delete_job(cluster: &Cluster, namespace: &str, job: &str) {
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

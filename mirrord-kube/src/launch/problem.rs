@@ -112,7 +112,7 @@ impl LaunchError {
                  `agent.ephemeral` the agent is a Job"
             }
             Self::PodRefused { .. } => {
-                "what the pod asks for is in docs/kubernetes.md; `agent.namespace` puts it into a namespace with \
+                "docs/kubernetes.md has what the pod asks for; `agent.namespace` puts it into a namespace with \
                  other rules, `agent.disabled_capabilities` lets it ask for less, `agent.ephemeral` makes it a \
                  container of the target's pod"
             }

@@ -9,6 +9,7 @@ use tokio_tungstenite::{
 };
 
 use super::*;
+use crate::fixture::ApiServer;
 
 /// A strand to port 4242, and the server at its other end.
 async fn strand(opening: &[&[u8]]) -> (Socket<DuplexStream>, WebSocketStream<DuplexStream>) {
@@ -90,32 +91,36 @@ async fn a_peer_that_speaks_nonsense_is_an_error() {
 
 #[test]
 fn only_what_is_about_the_websocket_is_left_to_kubectl() {
-    let api = |code, details| {
-        let status = Status { code, details, ..Status::failure("no", "No") };
-        kube::Error::Api(Box::new(status))
-    };
+    let api = |code, reason| kube::Error::Api(Box::new(Status { code, ..Status::failure("no", reason) }));
     assert!(is_no_way(&kube::Error::UpgradeConnection(
         UpgradeConnectionError::MissingUpgradeWebSocketHeader
     )));
-    assert!(is_no_way(&api(403, None)));
-    assert!(is_no_way(&api(502, None)));
-    assert!(!is_no_way(&api(
-        403,
-        Some(kube::core::response::StatusDetails {
-            name: "web".into(),
-            kind: "pods".into(),
-            group: String::new(),
-            uid: String::new(),
-            causes: Vec::new(),
-            retry_after_seconds: 0,
-        })
-    )));
-    assert!(!is_no_way(&api(404, None)));
+    for code in [400, 403, 502] {
+        assert!(is_no_way(&api(code, NO_STATUS)), "{code} of somebody on the way");
+    }
+    assert!(!is_no_way(&api(401, NO_STATUS)));
+    assert!(!is_no_way(&api(403, "Forbidden")));
+    assert!(!is_no_way(&api(404, "NotFound")));
+    assert!(!is_no_way(&api(500, "InternalError")));
 }
 
 #[tokio::test]
-async fn a_kubectl_that_is_not_there_or_fails_says_so() {
-    let agent = AgentPod {
+async fn whoever_may_not_forward_ports_is_told_the_rule() {
+    let server = ApiServer::start().await;
+    server.forbids("GET", "/api/v1/namespaces/shop/pods/web/portforward");
+    let error = connect(&server.cluster().await, &agent()).await.err().unwrap();
+    assert_eq!(error.to_string(), "`ann` may not get pods/portforward `web` in namespace `shop`");
+}
+
+#[tokio::test]
+async fn a_pod_that_is_gone_is_said_to_be() {
+    let server = ApiServer::start().await;
+    let error = connect(&server.cluster().await, &agent()).await.err().unwrap();
+    assert!(matches!(error, ClusterError::NotFound { .. }), "{error}");
+}
+
+fn agent() -> AgentPod {
+    AgentPod {
         namespace: "shop".into(),
         pod: "web".into(),
         job: None,
@@ -123,7 +128,12 @@ async fn a_kubectl_that_is_not_there_or_fails_says_so() {
         port: 4242,
         key: None,
         was_there: false,
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_kubectl_that_is_not_there_or_fails_says_so() {
+    let agent = agent();
     let options = mirrord_core::cluster::ClusterOptions::default();
     let error = Child::start_as("no-such-kubectl", &options, &agent).await.err().unwrap();
     assert!(error.hint().unwrap().contains("kubectl"), "{error}");

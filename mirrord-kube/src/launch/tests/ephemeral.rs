@@ -74,6 +74,23 @@ async fn an_old_cluster_gets_its_own_kind_of_list_and_no_privileges() {
 }
 
 #[tokio::test]
+async fn an_old_cluster_needs_no_right_to_patch() {
+    let server = ApiServer::start().await;
+    let list = json!({ "kind": "EphemeralContainers", "metadata": { "name": "web" } });
+    server.forbids("PATCH", LIST).has(LIST, list.clone()).answers("PUT", LIST, 200, list);
+    let (agent, _) = launched(&server, "PUT", "/ephemeralContainers").await;
+    assert_eq!(agent.port, 4242);
+}
+
+#[tokio::test]
+async fn whoever_may_not_patch_is_told_the_rule() {
+    let server = ApiServer::start().await;
+    server.forbids("PATCH", LIST);
+    let error = error(&server, &options()).await;
+    assert_eq!(error.to_string(), "`ann` may not patch pods/ephemeralcontainers `web` in namespace `shop`");
+}
+
+#[tokio::test]
 async fn a_cluster_without_ephemeral_containers_says_so() {
     let server = ApiServer::start().await;
     let error = error(&server, &options()).await;
