@@ -8,7 +8,7 @@ use crate::{
     absent,
     candidate::{self, Choice, Unfit},
     client::Cluster,
-    pod::{Found, TargetPod},
+    pod::{Found, Mesh, TargetPod},
     problem::{Ask, ClusterError},
     selection::{self, Selection},
 };
@@ -80,6 +80,19 @@ fn notes(pod: &Pod, kind: Kind, name: &str, wanted: Option<&str>) -> Vec<String>
             kind.name(),
         ));
     }
+    if let Ok(mesh) = candidate::judge(pod, wanted).map(|it| it.mesh)
+        && let Some(mesh) = mesh
+    {
+        let pod = candidate::name(pod);
+        notes.push(match mesh {
+            Mesh::IstioAmbient => format!(
+                "the pod `{pod}` is part of the service mesh Istio (ambient), whose node takes its connections first: `agent.privileged` may be needed to see them"
+            ),
+            Mesh::Istio | Mesh::IstioCni => through("Istio", pod),
+            Mesh::Linkerd => through("Linkerd", pod),
+            Mesh::Kuma => through("Kuma", pod),
+        });
+    }
     let names = pod.spec.as_ref().map(candidate::container_names).unwrap_or_default();
     if names.iter().any(|name| name == "traffic-agent") {
         notes.push(format!(
@@ -88,6 +101,12 @@ fn notes(pod: &Pod, kind: Kind, name: &str, wanted: Option<&str>) -> Vec<String>
         ));
     }
     notes
+}
+
+fn through(mesh: &str, pod: &str) -> String {
+    format!(
+        "the pod `{pod}` is part of the service mesh {mesh}: connections reach the application through a sidecar"
+    )
 }
 
 /// Why none of a target's pods can be taken.

@@ -169,6 +169,24 @@ async fn a_guess_among_containers_is_told_with_the_way_to_choose() {
 }
 
 #[tokio::test]
+async fn a_pod_of_a_mesh_or_of_telepresence_is_warned_of() {
+    let server = ApiServer::start().await;
+    let beside = |name: &str| {
+        json!({
+            "spec": { "containers": [{ "name": "app" }, { "name": name }] },
+            "status": { "containerStatuses": [container_status("app"), container_status(name)] },
+        })
+    };
+    let ambient = json!({ "metadata": { "annotations": { "ambient.istio.io/redirection": "enabled" } } });
+    let mut notes = Vec::new();
+    for changes in [beside("linkerd-proxy"), beside("traffic-agent"), ambient] {
+        server.has(&format!("{PODS}/web-1"), but(pod("web-1"), changes));
+        notes.extend(found(&server, "pod/web-1").await.notes);
+    }
+    insta::assert_snapshot!(notes.join("\n"));
+}
+
+#[tokio::test]
 async fn a_name_that_is_nearly_right_is_told() {
     let server = empty().await;
     server.lists("/apis/apps/v1/namespaces/shop/deployments", &[workload("web"), workload("database")]);
