@@ -88,7 +88,7 @@ impl Deed {
             Self::Reach | Self::Look | Self::Redirect => "agent.disabled_capabilities",
             Self::Capture | Self::Impersonate | Self::Override => "agent.security_context",
         };
-        format!("it has no {name} (`{key}`)")
+        format!("it has no {name} (`{key}`, or the cluster's policy)")
     }
 }
 
@@ -161,8 +161,7 @@ mod tests {
     fn what_is_taken_away_is_said_with_what_it_costs() {
         let ours = CapabilitySet::all() - CapabilitySet::NET_ADMIN;
         let lacks = Lacks::of(ours, None, (0, 0));
-        let words =
-            "the agent may not redirect ports: it has no CAP_NET_ADMIN (`agent.disabled_capabilities`)";
+        let words = "the agent may not redirect ports: it has no CAP_NET_ADMIN (`agent.disabled_capabilities`, or the cluster's policy)";
         assert_eq!(lacks.permit(Deed::Redirect), Err(Fault::with_words(libc::EPERM, words)));
         assert_eq!(lacks.permit(Deed::Capture), Ok(()));
         let warnings: Vec<_> = lacks.warnings().collect();

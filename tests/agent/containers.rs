@@ -155,7 +155,8 @@ fn what_was_taken_away_is_said_at_the_start_and_by_the_call_that_needs_it() {
     let agent = Listening::start(without(&mut quiet(proc.path()), CAP_NET_ADMIN));
     let trunk = agent.trunk();
     let mut session = trunk.session("ann");
-    let words = "the agent may not redirect ports: it has no CAP_NET_ADMIN (`agent.disabled_capabilities`)";
+    let words = "the agent may not redirect ports: it has no CAP_NET_ADMIN \
+                 (`agent.disabled_capabilities`, or the cluster's policy)";
     assert_eq!(next_log(&mut session).text, format!("{words}, so that nothing can be stolen"));
     assert_eq!(subscribe(&mut session, Wish::Steal), Err(words.to_owned()));
     assert_eq!(subscribe(&mut session, Wish::Mirror), Ok(()));
@@ -173,7 +174,7 @@ fn without_a_way_into_the_network_there_are_still_files_and_environment() {
     let trunk = agent.trunk();
     let mut session = trunk.session("ann");
     let words = "the agent may not enter the target's network: it has no CAP_SYS_ADMIN \
-                 (`agent.disabled_capabilities`)";
+                 (`agent.disabled_capabilities`, or the cluster's policy)";
     assert!(next_log(&mut session).text.starts_with(words));
     for wish in [Wish::Steal, Wish::Mirror] {
         assert_eq!(subscribe(&mut session, wish), Err(words.to_owned()));
@@ -195,7 +196,7 @@ fn an_agent_that_may_not_look_at_its_target_says_which_right_it_takes() {
     let agent = Listening::start(without(&mut quiet(proc.path()), CAP_SYS_PTRACE));
     let trunk = agent.trunk();
     let words = Session::begin(trunk.lane(), "ann").map(drop).unwrap_err();
-    assert!(words.contains("it has no CAP_SYS_PTRACE (`agent.disabled_capabilities`)"), "{words}");
+    assert!(words.contains("it has no CAP_SYS_PTRACE (`agent.disabled_capabilities`, or"), "{words}");
     assert!(words.contains(&format!("cannot read `/proc/{}/ns/", container.pid())), "{words}");
 }
 
