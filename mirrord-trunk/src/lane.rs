@@ -72,7 +72,13 @@ pub(crate) async fn carry(carrier: Arc<Carrier>, id: LaneId, bell: Arc<Bell>, so
             room = room.saturating_sub(lane.read.as_ref().map_or(0, Bytes::len));
         }
         if has_moved {
-            tokio::task::coop::consume_budget().await;
+            let is_bulk = lane.n_delivered + lane.read.as_ref().map_or(0, Bytes::len) >= MAX_PIECE;
+            if is_bulk {
+                // Small lanes are not to wait for more of this one.
+                tokio::task::yield_now().await;
+            } else {
+                tokio::task::coop::consume_budget().await;
+            }
             continue;
         }
         lane.wait(&bell, room > 0).await;

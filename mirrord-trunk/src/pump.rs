@@ -70,8 +70,15 @@ async fn read(
                 }
             }
         }
-        if !frames.is_empty() && !carrier.receive(id, &mut frames) {
-            return "the trunk is over".to_owned();
+        if !frames.is_empty() {
+            let is_bulk = is_bulk(&frames);
+            if !carrier.receive(id, &mut frames) {
+                return "the trunk is over".to_owned();
+            }
+            if is_bulk {
+                // Small things that have come meanwhile, for us or others, are not to wait for more of this.
+                tokio::task::yield_now().await;
+            }
         }
         let buffer = cutter.buffer();
         buffer.reserve(READ);
@@ -98,6 +105,7 @@ async fn write(
             wake.notified().await;
             continue;
         }
+        let is_bulk = is_bulk(&frames);
         spell(&mut frames, &mut pieces);
         if writer.is_write_vectored() {
             write_all(&mut writer, &mut pieces).await?;
@@ -110,7 +118,14 @@ async fn write(
         if is_last {
             return Ok(());
         }
+        if is_bulk {
+            tokio::task::yield_now().await;
+        }
     }
+}
+
+fn is_bulk(frames: &[Frame]) -> bool {
+    frames.iter().any(|frame| matches!(frame, Frame::Data { bytes, .. } if bytes.len() >= MAX_PIECE / 2))
 }
 
 /// The bytes of frames: their headers share a buffer.

@@ -5,7 +5,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
@@ -185,17 +185,32 @@ pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap()
 }
 
-/// The byte at this place of a stream, different for each stream.
-#[expect(clippy::cast_possible_truncation, reason = "any byte will do")]
-fn byte(seed: u64, place: u64) -> u8 {
-    let mut x = (place ^ (seed << 56)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    x ^= x >> 29;
-    (x >> 11) as u8
+/// Bytes that do not repeat for long; each stream begins at another place of them.
+fn noise() -> &'static [u8] {
+    static NOISE: OnceLock<Vec<u8>> = OnceLock::new();
+    NOISE.get_or_init(|| {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let words = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        });
+        words.take(131_101).flat_map(u64::to_le_bytes).collect()
+    })
 }
 
 /// Bytes of a stream, from this place on.
 pub(crate) fn bytes(seed: u64, place: u64, n_bytes: usize) -> Vec<u8> {
-    (place..).take(n_bytes).map(|place| byte(seed, place)).collect()
+    let noise = noise();
+    let mut start = usize::try_from((place + seed * 7919) % noise.len() as u64).unwrap();
+    let mut bytes = Vec::with_capacity(n_bytes);
+    while bytes.len() < n_bytes {
+        let end = noise.len().min(start + n_bytes - bytes.len());
+        bytes.extend_from_slice(&noise[start..end]);
+        start = 0;
+    }
+    bytes
 }
 
 /// Writes so many bytes of a stream in pieces of odd sizes, and ends it.
