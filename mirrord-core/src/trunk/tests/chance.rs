@@ -47,8 +47,8 @@ fn strand(pair: &Pair, index: Index) -> Option<StrandId> {
     (!strands.is_empty()).then(|| *index.get(&strands))
 }
 
-fn happen(pair: &mut Pair, happening: Happening) {
-    match happening {
+fn happen(pair: &mut Pair, happening: &Happening) {
+    match *happening {
         Happening::Open => drop(pair.open()),
         Happening::Write(who, index, most) => {
             if let Some(lane) = lane(pair, who, index) {
@@ -122,7 +122,7 @@ proptest! {
         let mut pair = Pair::new(2);
         pair.open();
         for happening in happenings {
-            happen(&mut pair, happening);
+            happen(&mut pair, &happening);
             for end in &pair.ends {
                 prop_assert!(end.trunk.charge() <= TRUNK_WINDOW);
             }
