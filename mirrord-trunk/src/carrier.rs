@@ -14,6 +14,7 @@ use mirrord_core::trunk::{News, Side, Terms, Trunk};
 use mirrord_protocol::trunk::{Cutter, End, Frame, LaneId, Saying, StrandId};
 use tokio::{
     net::UnixStream,
+    runtime::Handle,
     sync::{Notify, oneshot},
 };
 
@@ -84,6 +85,8 @@ impl Bell {
 pub(crate) struct Carrier {
     core: Mutex<Core>,
     origin: Instant,
+    /// Where lanes and strands are carried, whoever opens them.
+    runtime: Handle,
     sooner: Notify,
     /// Something has changed for whoever keeps up strands, or waits for the end.
     pub(crate) changed: Notify,
@@ -141,10 +144,11 @@ impl Carrier {
         let carrier = Arc::new(Self {
             core: Mutex::new(core),
             origin: Instant::now(),
+            runtime: Handle::current(),
             sooner: Notify::new(),
             changed: Notify::new(),
         });
-        tokio::spawn(carrier.clone().keep_time());
+        carrier.runtime.spawn(carrier.clone().keep_time());
         carrier
     }
 
@@ -240,15 +244,16 @@ impl Carrier {
 
     /// Makes the sockets of a lane, and the task that carries it; the other end is for whoever uses it.
     fn begin(self: &Arc<Self>, core: &mut Core, lane: LaneId) -> io::Result<UnixStream> {
+        let _inside = self.runtime.enter();
         let (ours, theirs) = UnixStream::pair()?;
         let bell = Arc::new(Bell::default());
         core.lanes.insert(lane, bell.clone());
-        tokio::spawn(lane::carry(self.clone(), lane, bell, ours));
+        self.runtime.spawn(lane::carry(self.clone(), lane, bell, ours));
         Ok(theirs)
     }
 
-    /// A new lane of ours.
-    pub(crate) fn open(self: &Arc<Self>) -> io::Result<UnixStream> {
+    /// A new lane of ours, from any thread.
+    pub(crate) fn open(self: &Arc<Self>) -> io::Result<std::os::unix::net::UnixStream> {
         let mut core = self.lock();
         if core.phase.is_over() {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -258,7 +263,8 @@ impl Carrier {
         if theirs.is_err() {
             core.trunk.end(lane, End::Broken);
         }
-        theirs
+        let _inside = self.runtime.enter();
+        theirs.and_then(UnixStream::into_std)
     }
 
     /// A strand stands. What was already read of it is in the cutter.
@@ -272,7 +278,7 @@ impl Carrier {
         let now = self.origin.elapsed();
         core.trunk.add_strand(strand, now);
         self.settle(&mut core, now);
-        tokio::spawn(pump::carry(self.clone(), strand, wake, stop, wire, cutter));
+        self.runtime.spawn(pump::carry(self.clone(), strand, wake, stop, wire, cutter));
     }
 
     /// A strand is cut, and why.
@@ -359,14 +365,18 @@ impl Carrier {
         self.sooner.notify_one();
         self.changed.notify_waiters();
         let carrier = self.clone();
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             tokio::time::sleep(LAST_WORD).await;
             carrier.cut_all();
         });
     }
 
     /// Goes in order: delivers what the lanes have, tells the peer, and ends.
-    pub(crate) async fn part(self: Arc<Self>) {
+    pub(crate) fn begin_parting(self: &Arc<Self>) -> tokio::task::JoinHandle<()> {
+        self.runtime.spawn(self.clone().part())
+    }
+
+    async fn part(self: Arc<Self>) {
         {
             let mut core = self.lock();
             if core.phase != Phase::Standing {

@@ -110,7 +110,7 @@ impl Far {
     /// Delivers what was written to lanes so far, within a bound, and tells all near sides that this end goes.
     pub async fn shutdown(&self) {
         let trunks: Vec<Arc<Carrier>> = self.0.lock().drain().map(|(_, carrier)| carrier).collect();
-        let parting: Vec<_> = trunks.into_iter().map(|carrier| tokio::spawn(carrier.part())).collect();
+        let parting: Vec<_> = trunks.iter().map(Carrier::begin_parting).collect();
         for one in parting {
             let _ = one.await;
         }

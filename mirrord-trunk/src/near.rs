@@ -104,12 +104,12 @@ impl Near {
     }
 
     /// A new lane: our end of a pair of sockets, which does not block. Never waits for the far side, which hears of the
-    /// lane with its first bytes. Must be called within the runtime that the trunk was connected in.
+    /// lane with its first bytes. May be called on any thread.
     ///
     /// # Errors
     /// `BrokenPipe` when the trunk is over, `QuotaExceeded` when it has too many lanes, or what the kernel says.
     pub fn open(&self) -> io::Result<UnixStream> {
-        self.carrier.open()?.into_std()
+        self.carrier.open()
     }
 
     /// How long a word takes to the far side and back, over the strand of small things.
@@ -123,7 +123,7 @@ impl Near {
     /// Goes in order: what was written to lanes so far is delivered, within a bound; the far side is told, and then the
     /// events end, which whoever is about to exit must wait for.
     pub fn part(&self) {
-        tokio::spawn(self.carrier.clone().part());
+        drop(self.carrier.begin_parting());
     }
 }
 
