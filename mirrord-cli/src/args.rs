@@ -35,6 +35,11 @@ pub(crate) enum Command {
     Dump(Box<DumpArguments>),
     /// Forward ports: from here to where the target stands, and back.
     PortForward(Box<PortForwardArguments>),
+    /// See which sessions run on this machine, and end them.
+    #[command(visible_alias = "sessions")]
+    Session(SessionArguments),
+    /// End sessions of this machine: short for `session stop`.
+    Kill(StopArguments),
     /// Repair what keeps sessions from beginning.
     Fix {
         #[command(subcommand)]
@@ -203,6 +208,57 @@ impl PortForwardArguments {
         }
         overrides
     }
+}
+
+/// What `session` is told.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct SessionArguments {
+    #[command(subcommand)]
+    pub(crate) what: Option<SessionCommand>,
+    #[command(flatten)]
+    pub(crate) list: SessionListArguments,
+}
+
+/// What can be done with sessions.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// List the sessions of this user on this machine.
+    List(SessionListArguments),
+    /// End sessions: their programs are asked to end (SIGTERM), and what they took is given back.
+    #[command(visible_aliases = ["delete", "kill"])]
+    Stop(StopArguments),
+}
+
+/// Which sessions are listed.
+#[derive(Debug, Args)]
+pub(crate) struct SessionListArguments {
+    /// Only those with this key.
+    #[arg(short, long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// Only those with a target in this namespace.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// Those of every namespace, which is so without `--namespace`, too.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+    /// Accepted for compatibility: sessions of this machine need no configuration.
+    #[arg(short = 'f', long, value_name = "PATH", hide = true)]
+    pub(crate) config_file: Option<PathBuf>,
+}
+
+/// Which sessions end.
+#[derive(Debug, Args)]
+pub(crate) struct StopArguments {
+    /// Its id, or as much of its beginning as no other session has.
+    #[arg(value_name = "SESSION_ID", required_unless_present = "key")]
+    pub(crate) id: Option<String>,
+    /// All with this key.
+    #[arg(short, long, value_name = "KEY", conflicts_with = "id")]
+    pub(crate) key: Option<String>,
+    /// Accepted for compatibility: sessions of this machine need no configuration.
+    #[arg(short = 'f', long, value_name = "PATH", hide = true)]
+    pub(crate) config_file: Option<PathBuf>,
 }
 
 /// What can be repaired.

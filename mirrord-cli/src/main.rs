@@ -14,6 +14,7 @@ mod program;
 mod progress;
 mod proxy;
 mod random;
+mod registry;
 mod report;
 mod session;
 mod settings;

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::{
     printer, progress,
-    proxy::start::{Order, Place},
+    proxy::start::{Card, Order, Place},
     random,
     report::Explain,
 };
@@ -64,7 +64,19 @@ pub(crate) fn order(
         log_level: lowered.proxy.log_level.clone(),
         json_log: lowered.proxy.json_log,
         agent_log_level: lowered.agent.log_level.clone(),
+        card: lowered.api.then(|| card(lowered)),
     })
+}
+
+/// What those are told who ask for the session.
+fn card(lowered: &Lowered) -> Card {
+    Card {
+        key: lowered.key.text.clone(),
+        target: lowered.target.to_string(),
+        namespace: lowered.cluster.namespace.clone(),
+        context: lowered.cluster.context.clone(),
+        config: lowered.changed.to_string(),
+    }
 }
 
 /// Who starts the session, in words: `ann on laptop`.

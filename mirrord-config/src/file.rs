@@ -59,7 +59,7 @@ pub struct File {
     pub multi_cluster: Option<bool>,
     /// A profile of the cluster's. Not supported yet.
     pub profile: Option<String>,
-    /// Serve the session's state. Has no effect.
+    /// Whether the session answers on a socket in `~/.mirrord/sessions`, for `mirrord session`; it does if absent.
     pub api: Option<bool>,
     /// Has no effect: nothing is ever reported to anybody.
     pub telemetry: Option<bool>,

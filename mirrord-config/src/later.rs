@@ -48,7 +48,6 @@ pub(crate) const LATER: &[Later] = &[
     later("profile", "[]", OPERATOR),
     later("accept_invalid_certificates", "[false]", Fate::Elsewhere),
     later("use_proxy", "[true]", Fate::Elsewhere),
-    later("api", "[]", Fate::Ignored),
     later("telemetry", "[]", Fate::Ignored),
     later("skip_sip", "[]", Fate::Ignored),
     later("sip_binaries", "[]", Fate::Ignored),

@@ -14,8 +14,11 @@ use mirrord_core::{
     target::Target,
 };
 
+use serde_json::{Map, Value};
+
 pub use crate::file::DataPath as DataPathChoice;
 use crate::{
+    file::File,
     problem::Findings,
     resolve::{Input, NoTarget, Settings},
     source::Overrides,
@@ -47,6 +50,10 @@ pub struct Lowered {
     pub proxy: ProxySettings,
     /// The key of the session.
     pub key: Key,
+    /// `api`: whether the session answers those who ask for it.
+    pub api: bool,
+    /// The settings that are not as they would be if nobody had said anything.
+    pub changed: serde_json::Value,
     /// `MIRRORD_IGNORE_DEBUGGER_PORTS`: first and last port of each range.
     pub debugger_ports: Vec<(u16, u16)>,
     /// `feature.magic.turbo`.
@@ -120,8 +127,30 @@ pub(crate) fn lower(
         agent,
         proxy: lowering.proxy(),
         key: settings.key.clone(),
+        api: file.api.unwrap_or(true),
+        changed: changed(file),
         debugger_ports: lowering.debugger_ports(),
         turbo: file.feature.magic.turbo,
+    }
+}
+
+/// The settings that are not as they would be if nobody had said anything.
+fn changed(file: &File) -> Value {
+    let values = |file: &File| serde_json::to_value(file).unwrap_or_default();
+    difference(&values(file), &values(&File::default())).unwrap_or_else(|| Value::Object(Map::new()))
+}
+
+fn difference(said: &Value, usual: &Value) -> Option<Value> {
+    match (said, usual) {
+        (Value::Object(said), Value::Object(usual)) => {
+            let entries = said.iter().filter_map(|(key, value)| {
+                let usual = usual.get(key).unwrap_or(&Value::Null);
+                Some((key.clone(), difference(value, usual)?))
+            });
+            let entries: Map<_, _> = entries.collect();
+            (!entries.is_empty()).then_some(Value::Object(entries))
+        }
+        _ => (said != usual).then(|| said.clone()),
     }
 }
 

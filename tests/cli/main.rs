@@ -15,4 +15,5 @@ mod guest;
 mod programs;
 mod progress;
 mod screen;
+mod sessions;
 mod words;

@@ -57,6 +57,7 @@ pub(crate) fn order(place: Place, data_path: DataPath, guest_pid: Option<i32>) -
         start_idle_timeout: 60,
         idle_timeout: 1,
         log: std::env::var_os("MIRRORD_TEST_PROXY_LOG").map(PathBuf::from),
+        card: None,
         log_level: "debug".to_owned(),
         json_log: false,
         agent_log_level: "info".to_owned(),

@@ -63,12 +63,16 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<ExitCode, Report> {
         named @ Target::Named { .. } => named.to_string(),
     };
     let ports: BTreeSet<u16> = arguments.ports.iter().copied().collect();
-    if ports.is_empty() {
+    if ports.is_empty() && is_local(&lowered.target) {
         return Err(DumpError::NoPorts(target).into());
     }
     lowered.rules.incoming = IncomingRules { wish: Some(Wish::Mirror), ..IncomingRules::default() };
     lowered.environment.enabled = false;
-    let (stand_in, _session) = stand_in::begin(&lowered, &mut progress)?;
+    let (stand_in, session) = stand_in::begin(&lowered, &mut progress)?;
+    let ports = if ports.is_empty() { session.ready.ports.iter().copied().collect() } else { ports };
+    if ports.is_empty() {
+        return Err(DumpError::NoPorts(target).into());
+    }
     stand_in::run(&lowered.target, &stand_in, async || {
         let (arrived_tx, mut arrived_rx) = mpsc::unbounded_channel();
         for port in ports {
@@ -93,6 +97,11 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<ExitCode, Report> {
             }
         }
     })
+}
+
+/// Whether a target of this machine is meant, of which nobody has written down which ports it has.
+fn is_local(target: &Target) -> bool {
+    matches!(target, Target::Named { kind, .. } if kind.is_local())
 }
 
 /// Passes on what comes, until nothing can.

@@ -9,6 +9,7 @@ mod fix;
 mod ls;
 mod port_forward;
 mod proxy;
+mod session;
 mod verify_config;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Report> {
         Command::Ls(arguments) => Ok(for_editor("ls", ls::run(&arguments))),
         Command::Dump(arguments) => alone(dump::run(&arguments)),
         Command::PortForward(arguments) => alone(port_forward::run(&arguments)),
+        Command::Session(arguments) => alone(session::run(&arguments)),
+        Command::Kill(arguments) => alone(session::stop(&arguments)),
         Command::Fix { what: FixCommand::Kubeconfig { kubeconfig, dry_run } } => {
             alone(fix::run(kubeconfig.as_deref(), dry_run))
         }

@@ -106,6 +106,16 @@ impl Far {
         }
     }
 
+    /// The ports that the target says it has.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        match self {
+            Self::There(_, Some(standing)) => {
+                standing.target.as_ref().map(|pod| pod.ports.clone()).unwrap_or_default()
+            }
+            Self::Here(_) | Self::There(_, None) => Vec::new(),
+        }
+    }
+
     /// Keeps agents beside the target from now on, if they can be replaced.
     pub(crate) fn keeper(
         &mut self,

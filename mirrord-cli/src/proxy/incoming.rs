@@ -292,6 +292,11 @@ impl Incoming {
         lock(&self.covered).remove(&link.id());
     }
 
+    /// What is subscribed, or asked for.
+    pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+        lock(&self.listeners).subscriptions().collect()
+    }
+
     /// Waits until something is subscribed.
     pub(crate) async fn wanted(&self) {
         self.wanted.notified().await;

@@ -62,7 +62,7 @@ impl Layers {
             tracing::warn!(pid, %error, "closed a layer's connection");
         }
         drop(connection);
-        self.watch.record_disconnected();
+        self.watch.record_disconnected(pid);
         // A guest that is gone does not listen any more.
         self.session.incoming.check().await;
     }

@@ -100,7 +100,7 @@ pub(crate) async fn prepare(
         incoming,
         proxied,
     };
-    let ready = Ready { address, environment, hostname: target.hostname };
+    let ready = Ready { address, environment, hostname: target.hostname, ports: Vec::new() };
     let layers = Arc::new(Layers { session, settings, watch });
     Ok(Prepared { ready, layers, relays, listener })
 }

@@ -18,6 +18,7 @@ use mirrord_protocol::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
+    api,
     cluster::{Keeper, KeeperEar},
     complain::Complaints,
     detach::{self, Part},
@@ -147,7 +148,7 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
         _ = gone.readable() => Err(Fault::with_words(libc::ECANCELED, "the command has ended")),
     };
     drop(gone);
-    let Prepared { ready, layers, relays, listener } = match prepared {
+    let Prepared { mut ready, layers, relays, listener } = match prepared {
         Ok(prepared) => prepared,
         Err(fault) => {
             agent.part();
@@ -155,6 +156,8 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
         }
     };
     tracing::info!(session = %order.session_id, "session stands");
+    ready.ports = far.ports();
+    let announced = api::announce(&order, &layers);
     drop(report(command, &Report::Ready(ready)));
     if order.guest_pid.is_some() {
         drop(command.shutdown(std::net::Shutdown::Both));
@@ -172,12 +175,17 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
     tracing::info!(?end, "session ends");
     serving.abort();
     hall.retire().await;
-    if let Some(proxied) = &layers.session.proxied {
+    if let Some(proxied) = &layers.session.proxied
+        && end != End::Stopped
+    {
         proxied.datagrams.finish().await;
     }
-    relays.finish().await;
+    if end != End::Stopped {
+        relays.finish().await;
+    }
     agent.part();
     far.part(keeper).await;
+    drop(announced);
     Ok(())
 }
 

@@ -55,6 +55,23 @@ pub(crate) struct Order {
     pub(crate) json_log: bool,
     /// `agent.log_level`.
     pub(crate) agent_log_level: String,
+    /// What those are told who ask for the session; none if `api` is off.
+    pub(crate) card: Option<Card>,
+}
+
+/// What is known of a session before it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Card {
+    /// The session's key.
+    pub(crate) key: String,
+    /// Its target.
+    pub(crate) target: String,
+    /// The target's namespace, where the user names it.
+    pub(crate) namespace: Option<String>,
+    /// The context of the kubeconfig, where the user names it.
+    pub(crate) context: Option<String>,
+    /// What the configuration says that would not be so without it, as JSON.
+    pub(crate) config: String,
 }
 
 /// By what a standard error is known again (`stat(2)`).
@@ -136,6 +153,8 @@ pub(crate) struct Ready {
     pub(crate) environment: mirrord_protocol::agent::env::Environment,
     /// The target's host name.
     pub(crate) hostname: String,
+    /// The ports that the target says it has.
+    pub(crate) ports: Vec<u16>,
 }
 
 /// A session that could not be made, as `error:`, `cause:` and `hint:` show it.

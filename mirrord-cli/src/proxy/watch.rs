@@ -1,6 +1,7 @@
-//! Watches who is still there: the clock and the process descriptor behind [`Lifetime`].
+//! Watches who is still there: the clock and the process descriptors behind [`Lifetime`].
 
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::OwnedFd,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,17 +9,33 @@ use std::{
 };
 
 use mirrord_core::proxy::lifetime::{End, Lifetime};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::{io::unix::AsyncFd, sync::Notify};
 
 use super::rights;
+
+/// How long a guest may take to end once it is asked to.
+const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Who is still there.
 pub(crate) struct Watch {
     since: Instant,
     lifetime: Mutex<Lifetime>,
+    guest_pid: Option<i32>,
+    processes: Mutex<BTreeMap<i32, Member>>,
     guest: Option<AsyncFd<OwnedFd>>,
     changed: Notify,
+}
+
+/// A process whose layer is connected.
+struct Member {
+    n_connections: usize,
+    /// Itself, whoever gets its number later; none if it was gone before it could be had.
+    process: Option<OwnedFd>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Watch {
@@ -34,22 +51,65 @@ impl Watch {
             }
             None => None,
         };
-        Ok(Self { since: Instant::now(), lifetime: Mutex::new(lifetime), guest, changed: Notify::new() })
+        Ok(Self {
+            since: Instant::now(),
+            lifetime: Mutex::new(lifetime),
+            guest_pid,
+            processes: Mutex::default(),
+            guest,
+            changed: Notify::new(),
+        })
     }
 
     fn lifetime(&self) -> MutexGuard<'_, Lifetime> {
-        self.lifetime.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lifetime)
     }
 
     /// A layer has connected.
     pub(crate) fn record_connected(&self, pid: i32) {
+        let open = || Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let mut processes = lock(&self.processes);
+        let member = processes.entry(pid).or_insert_with(|| Member { n_connections: 0, process: open() });
+        member.n_connections += 1;
+        drop(processes);
         self.lifetime().handle_connected(pid);
         self.changed.notify_one();
     }
 
     /// A layer's connection is gone.
-    pub(crate) fn record_disconnected(&self) {
+    pub(crate) fn record_disconnected(&self, pid: i32) {
+        let mut processes = lock(&self.processes);
+        if let Some(member) = processes.get_mut(&pid) {
+            member.n_connections -= 1;
+            if member.n_connections == 0 {
+                processes.remove(&pid);
+            }
+        }
+        drop(processes);
         self.lifetime().handle_disconnected(self.since.elapsed());
+        self.changed.notify_one();
+    }
+
+    /// The guest's processes: the main one first, then those whose layers are connected. Some may have ended.
+    pub(crate) fn processes(&self) -> Vec<i32> {
+        let members = lock(&self.processes);
+        let others = members.keys().copied().filter(|pid| Some(*pid) != self.guest_pid);
+        self.guest_pid.into_iter().chain(others).collect()
+    }
+
+    /// Ends the session: its processes are asked to end (SIGTERM), and then no longer waited for than is decent.
+    pub(crate) fn stop(&self) {
+        let members = lock(&self.processes);
+        let main = self.guest.as_ref().map(|guest| guest.get_ref());
+        // The main one only once, so that it does not take the second time for haste.
+        let others = members.iter().filter(|(pid, _)| main.is_none() || Some(**pid) != self.guest_pid);
+        for process in others.filter_map(|(_, member)| member.process.as_ref()).chain(main) {
+            if let Err(error) = pidfd_send_signal(process, Signal::TERM) {
+                tracing::debug!(%error, "a process has ended before it was asked to");
+            }
+        }
+        drop(members);
+        self.lifetime().handle_stop(self.since.elapsed(), LAST_WORK);
         self.changed.notify_one();
     }
 

@@ -9,6 +9,8 @@ pub enum End {
     NobodyCame,
     /// The guest and all its descendants are gone.
     GuestGone,
+    /// Somebody has told it to end, and the guest has not.
+    Stopped,
 }
 
 /// What keeps a session alive.
@@ -22,6 +24,8 @@ pub struct Lifetime {
     n_connections: usize,
     /// Since when nobody is connected and the guest's main process is gone.
     quiet_since: Option<Duration>,
+    /// When it ends at the latest, if it was told to.
+    stop_by: Option<Duration>,
 }
 
 impl Lifetime {
@@ -37,6 +41,7 @@ impl Lifetime {
             pids: BTreeSet::new(),
             n_connections: 0,
             quiet_since,
+            stop_by: None,
         }
     }
 
@@ -59,6 +64,11 @@ impl Lifetime {
         self.note_quiet(now);
     }
 
+    /// The session is told to end; the guest may take so long to go first.
+    pub fn handle_stop(&mut self, now: Duration, patience: Duration) {
+        self.stop_by.get_or_insert(now + patience);
+    }
+
     fn note_quiet(&mut self, now: Duration) {
         if !self.guest_alive && self.n_connections == 0 {
             self.quiet_since.get_or_insert(now);
@@ -68,8 +78,10 @@ impl Lifetime {
     /// When the session ends if nothing happens until then, and why.
     #[must_use]
     pub fn deadline(&self) -> Option<(Duration, End)> {
-        let since = self.quiet_since?;
+        let Some(since) = self.quiet_since else { return self.stop_by.map(|by| (by, End::Stopped)) };
         Some(match (self.is_watched, self.pids.len()) {
+            // Nobody who comes now is waited for.
+            _ if self.stop_by.is_some() => (since, End::GuestGone),
             (false, 0) => (self.start_idle, End::NobodyCame),
             (true, 0 | 1) => (since, End::GuestGone),
             // A child that was just forked may be about to say hello.
@@ -143,6 +155,22 @@ mod tests {
         let mut lifetime = watched();
         lifetime.handle_guest_gone(2 * SECOND);
         assert_eq!(lifetime.decide_end(2 * SECOND), Some(End::GuestGone));
+    }
+
+    #[test]
+    fn a_session_that_is_told_to_end_waits_for_its_guest_and_not_for_ever() {
+        let mut lifetime = watched();
+        lifetime.handle_connected(1);
+        lifetime.handle_connected(2);
+        lifetime.handle_stop(SECOND, 5 * SECOND);
+        assert_eq!(lifetime.deadline(), Some((6 * SECOND, End::Stopped)));
+        lifetime.handle_disconnected(2 * SECOND);
+        lifetime.handle_disconnected(2 * SECOND);
+        lifetime.handle_guest_gone(2 * SECOND);
+        assert_eq!(lifetime.decide_end(2 * SECOND), Some(End::GuestGone));
+        let mut lifetime = Lifetime::new(60 * SECOND, 5 * SECOND, false);
+        lifetime.handle_stop(SECOND, 5 * SECOND);
+        assert_eq!(lifetime.decide_end(SECOND), Some(End::GuestGone));
     }
 
     #[test]
