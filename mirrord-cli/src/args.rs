@@ -40,6 +40,11 @@ pub(crate) enum Command {
     Session(SessionArguments),
     /// End sessions of this machine: short for `session stop`.
     Kill(StopArguments),
+    /// Find out what a session has to do with.
+    Diagnose {
+        #[command(subcommand)]
+        what: DiagnoseCommand,
+    },
     /// Repair what keeps sessions from beginning.
     Fix {
         #[command(subcommand)]
@@ -259,6 +264,26 @@ pub(crate) struct StopArguments {
     /// Accepted for compatibility: sessions of this machine need no configuration.
     #[arg(short = 'f', long, value_name = "PATH", hide = true)]
     pub(crate) config_file: Option<PathBuf>,
+}
+
+/// What can be found out.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DiagnoseCommand {
+    /// Measure a session's round trips, hop by hop.
+    Latency(Box<LatencyArguments>),
+}
+
+/// What `diagnose latency` is told.
+#[derive(Debug, Args)]
+pub(crate) struct LatencyArguments {
+    /// Also connect to this place from where the target stands.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) to: Option<HostPort>,
+    /// How often each hop is measured.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) count: u32,
+    #[command(flatten)]
+    pub(crate) session: SessionFlags,
 }
 
 /// What can be repaired.

@@ -38,6 +38,7 @@ pub(crate) struct Info {
 }
 
 /// A process of the guest.
+#[expect(clippy::struct_field_names, reason = "other tools know these names")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
     pub(crate) pid: i32,

@@ -12,6 +12,7 @@ mod dump;
 mod editor;
 mod forward;
 mod guest;
+mod latency;
 mod programs;
 mod progress;
 mod screen;

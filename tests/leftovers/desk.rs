@@ -56,6 +56,19 @@ impl<'a> Desk<'a> {
         command
     }
 
+    /// Whatever uses sessions next: it removes the socket that a killed proxy could not.
+    pub(crate) fn look_for_sessions(&self) {
+        let mut command = Command::new(mirrord_tests::programs::mirrord());
+        command.args(["session", "list"]).env("HOME", self.folder.path().join("home"));
+        let told = Transcript::of(&mut command);
+        assert_eq!(told.code, Some(0), "{told:?}");
+    }
+
+    /// The sockets by which sessions are known.
+    pub(crate) fn sockets(&self) -> usize {
+        fs::read_dir(self.folder.path().join("home/.mirrord/sessions")).into_iter().flatten().count()
+    }
+
     /// The processes of the session: number, and command line.
     pub(crate) fn processes(&self) -> Vec<(i32, String)> {
         let mark = format!("{MARK}={}", self.mark);

@@ -1,6 +1,7 @@
 //! What the command line can ask for: one deed per file.
 
 mod completions;
+mod diagnose;
 mod dump;
 mod exec;
 mod ext;
@@ -15,7 +16,7 @@ mod verify_config;
 use std::process::ExitCode;
 
 use crate::{
-    args::{Arguments, Command, FixCommand},
+    args::{Arguments, Command, DiagnoseCommand, FixCommand},
     printer,
     report::Report,
 };
@@ -29,6 +30,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Report> {
         Command::PortForward(arguments) => alone(port_forward::run(&arguments)),
         Command::Session(arguments) => alone(session::run(&arguments)),
         Command::Kill(arguments) => alone(session::stop(&arguments)),
+        Command::Diagnose { what: DiagnoseCommand::Latency(arguments) } => {
+            alone(diagnose::latency(&arguments))
+        }
         Command::Fix { what: FixCommand::Kubeconfig { kubeconfig, dry_run } } => {
             alone(fix::run(kubeconfig.as_deref(), dry_run))
         }

@@ -133,6 +133,14 @@ impl Far {
         }
     }
 
+    /// Ends what was begun and came to nothing: an agent that never said a word does not hear that it is to go.
+    pub(crate) async fn give_up(self) {
+        match self {
+            Self::Here(process) => drop(process.leave().await),
+            there @ Self::There(..) => there.part(None).await,
+        }
+    }
+
     /// Waits for the end of what was told to go, and removes what was made.
     pub(crate) async fn part(self, keeper: Option<Keeper>) {
         match self {

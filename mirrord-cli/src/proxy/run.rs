@@ -138,7 +138,7 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
                 drop(report(command, &Report::Failed(failure.clone())));
             }
             if let Some(far) = far {
-                far.part(None).await;
+                far.give_up().await;
             }
             return Err(begun.err().unwrap_or_default());
         }

@@ -100,7 +100,7 @@ impl Watch {
     /// Ends the session: its processes are asked to end (SIGTERM), and then no longer waited for than is decent.
     pub(crate) fn stop(&self) {
         let members = lock(&self.processes);
-        let main = self.guest.as_ref().map(|guest| guest.get_ref());
+        let main = self.guest.as_ref().map(AsyncFd::get_ref);
         // The main one only once, so that it does not take the second time for haste.
         let others = members.iter().filter(|(pid, _)| main.is_none() || Some(**pid) != self.guest_pid);
         for process in others.filter_map(|(_, member)| member.process.as_ref()).chain(main) {

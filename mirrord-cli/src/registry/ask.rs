@@ -2,7 +2,7 @@
 
 use std::{io, os::unix::net::UnixStream as StdStream, time::Duration};
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Collected, Empty, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
@@ -80,5 +80,5 @@ async fn try_ask(folder: &Folder, session_id: &str, method: Method, route: &str)
     if !status.is_success() {
         return Err(Gone::Refused(status));
     }
-    body.map(|body| body.to_bytes()).map_err(|error| Gone::Silent(io::Error::other(error)))
+    body.map(Collected::to_bytes).map_err(|error| Gone::Silent(io::Error::other(error)))
 }
