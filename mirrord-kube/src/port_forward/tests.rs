@@ -140,3 +140,41 @@ async fn a_kubectl_that_is_not_there_or_fails_says_so() {
     let error = Child::start_as("false", &options, &agent).await.err().unwrap();
     assert!(error.to_string().starts_with("`kubectl port-forward` to pod `web` failed"), "{error}");
 }
+
+#[tokio::test]
+async fn strands_through_kubectl_share_a_child_that_ends_with_the_last_of_them() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("kubectl");
+    let pid = folder.path().join("pid");
+    let text = format!(
+        "#!/bin/sh\necho \"$@\" >&2\necho $$ > {}\necho 'Forwarding from 127.0.0.1:{port} -> 4242'\nexec sleep 600\n",
+        pid.display()
+    );
+    // Another process writes it: what a process writes cannot be executed while a fork of it still has it open.
+    let write = ["-c", "printf %s \"$1\" > \"$2\" && chmod +x \"$2\"", "sh", &text];
+    let written = std::process::Command::new("sh").args(write).arg(&script).status().unwrap();
+    assert!(written.success());
+    let options = mirrord_core::cluster::ClusterOptions::default();
+    let child = Arc::new(Child::start_as(script.to_str().unwrap(), &options, &agent()).await.unwrap());
+    let mut first = child::connect(&child).await.unwrap();
+    let second = child::connect(&child).await.unwrap();
+    let (mut accepted, _) = listener.accept().await.unwrap();
+    first.write_all(b"x").await.unwrap();
+    assert_eq!(accepted.read_u8().await.unwrap(), b'x');
+    assert!(child.lives());
+    let pid: u32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    drop((child, first));
+    assert!(is_running(pid));
+    drop(second);
+    while is_running(pid) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Whether there is such a process that has not ended.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
