@@ -14,6 +14,7 @@ use kube::{
     client::{ConfigExt, retry::RetryPolicy},
 };
 use mirrord_core::cluster::{ClusterOptions, Retries};
+use tokio::{runtime::Handle, sync::watch};
 use tower::{BoxError, Service, ServiceBuilder, retry::RetryLayer};
 
 use crate::{
@@ -37,6 +38,8 @@ pub struct Cluster {
     namespace: Arc<str>,
     way: Arc<Way>,
     options: Arc<ClusterOptions>,
+    /// How many errands are not done yet.
+    errands: Arc<watch::Sender<usize>>,
 }
 
 impl Cluster {
@@ -53,7 +56,8 @@ impl Cluster {
         let Chosen { config, way } = context::choose(options, &look_up)?;
         let namespace = config.default_namespace.as_str().into();
         let client = client(config, options.retries).await.map_err(|error| way.unusable(error))?;
-        Ok(Self { client, namespace, way: Arc::new(way), options: Arc::new(options.clone()) })
+        let (way, options, errands) = (Arc::new(way), Arc::new(options.clone()), Arc::default());
+        Ok(Self { client, namespace, way, options, errands })
     }
 
     /// Where targets are looked for.
@@ -99,6 +103,24 @@ impl Cluster {
                 seconds: PATIENCE.as_secs(),
             }),
         }
+    }
+
+    /// Sets out to do what must be done although nobody waits for it any more.
+    pub(crate) fn run_errand(&self, errand: impl Future<Output = ()> + Send + 'static) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let errands = self.errands.clone();
+        errands.send_modify(|n_errands| *n_errands += 1);
+        runtime.spawn(async move {
+            errand.await;
+            errands.send_modify(|n_errands| *n_errands -= 1);
+        });
+    }
+
+    /// Waits until every errand is done, such as deleting what was created for a deed that was given up: for whoever is
+    /// about to end the runtime.
+    pub async fn settled(&self) {
+        // It fails only when nobody is left who could begin one.
+        let _ = self.errands.subscribe().wait_for(|n_errands| *n_errands == 0).await;
     }
 
     /// What it means that `error` was the answer to `ask`.

@@ -40,21 +40,25 @@ pub async fn delete(cluster: &Cluster, agent: &AgentPod) {
 
 /// Whether the agent's container ends while it is waited for, or its pod is gone.
 async fn has_ended(cluster: &Cluster, agent: &AgentPod) -> bool {
+    tokio::time::timeout(LAST_BREATH, ended(cluster, agent)).await.is_ok()
+}
+
+/// Waits until the agent's container has ended, or its pod is gone; through everything that the API server may suffer
+/// meanwhile.
+pub async fn ended(cluster: &Cluster, agent: &AgentPod) {
     let pods: Api<Pod> = Api::namespaced(cluster.client(), &agent.namespace);
-    tokio::time::timeout(LAST_BREATH, async {
-        while !sees_end(&pods, agent).await {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    })
-    .await
-    .is_ok()
+    let mut pause = Duration::from_millis(200);
+    while !sees_end(&pods, agent).await {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
+    }
 }
 
 /// Watches the pod until it has ended, or the API server will not let us watch any longer.
 async fn sees_end(pods: &Api<Pod>, agent: &AgentPod) -> bool {
     match pods.get_opt(&agent.pod).await {
         Ok(None) => return true,
-        Ok(Some(pod)) if is_over(&pod) => return true,
+        Ok(Some(pod)) if is_over(&pod, agent) => return true,
         _ => {}
     }
     let params = WatchParams::default().fields(&format!("metadata.name={}", agent.pod));
@@ -62,7 +66,7 @@ async fn sees_end(pods: &Api<Pod>, agent: &AgentPod) -> bool {
     let mut events = std::pin::pin!(events);
     while let Some(Ok(event)) = events.next().await {
         match event {
-            WatchEvent::Added(pod) | WatchEvent::Modified(pod) if is_over(&pod) => return true,
+            WatchEvent::Added(pod) | WatchEvent::Modified(pod) if is_over(&pod, agent) => return true,
             WatchEvent::Deleted(_) => return true,
             WatchEvent::Error(_) => return false,
             _ => {}
@@ -71,13 +75,15 @@ async fn sees_end(pods: &Api<Pod>, agent: &AgentPod) -> bool {
     false
 }
 
-fn is_over(pod: &Pod) -> bool {
-    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-    let has_ended = |state: &k8s_openapi::api::core::v1::ContainerState| state.terminated.is_some();
-    matches!(phase(pod), "Succeeded" | "Failed")
-        || statuses.is_some_and(|all| {
-            !all.is_empty() && all.iter().all(|one| one.state.as_ref().is_some_and(has_ended))
-        })
+fn is_over(pod: &Pod, agent: &AgentPod) -> bool {
+    let status = pod.status.as_ref();
+    let statuses = status.and_then(|status| match agent.job {
+        Some(_) => status.container_statuses.as_ref(),
+        None => status.ephemeral_container_statuses.as_ref(),
+    });
+    let own = statuses.into_iter().flatten().find(|one| one.name == agent.container);
+    let state = own.and_then(|own| own.state.as_ref());
+    matches!(phase(pod), "Succeeded" | "Failed") || state.is_some_and(|state| state.terminated.is_some())
 }
 
 /// Deletes a Job with its pod; it is no fault if it is gone already.

@@ -125,6 +125,12 @@ impl Near {
     pub fn part(&self) {
         drop(self.carrier.begin_parting());
     }
+
+    /// Gives the far side up, of which it is known that it is no more: all lanes are broken at once. Must be called
+    /// within a runtime.
+    pub fn give_up(&self, why: &str) {
+        self.carrier.lose(why.to_owned());
+    }
 }
 
 /// Keeps up as many strands as are wanted.

@@ -1,6 +1,6 @@
 //! What was created is deleted when the deed that wanted it fails or is given up.
 
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use crate::{client::Cluster, remove};
 
@@ -50,7 +50,6 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let Ok(runtime) = Handle::try_current() else { return };
         if self.is_armed {
             let rest = Self {
                 cluster: self.cluster.clone(),
@@ -59,7 +58,7 @@ impl Drop for Guard {
                 creation: self.creation.take(),
                 is_armed: false,
             };
-            runtime.spawn(rest.delete());
+            self.cluster.run_errand(rest.delete());
         }
     }
 }

@@ -10,7 +10,10 @@ use mirrord_core::{
 use mirrord_kube::{AgentPod, TargetPod, follow};
 use mirrord_protocol::agent::control::Farewell;
 use mirrord_trunk::NearEvent;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
 
 use super::{
     reach::{Ground, Reach, Standing, key},
@@ -38,6 +41,8 @@ enum News {
     Trunk(String, u64, NearEvent),
     /// A trunk has been away for a while.
     StillAway(String, u64),
+    /// An agent has ended while its trunk was away.
+    Over(String, u64),
     /// A link has ended.
     Gone(u64, Option<Farewell>),
     /// A pod was joined, or cannot be.
@@ -66,7 +71,9 @@ impl KeeperEar {
 /// An agent that stands.
 struct Member {
     standing: Standing,
-    is_away: bool,
+    /// What waits for news while its trunk is away.
+    away: Option<AbortHandle>,
+    /// Whether the developer has heard that it is.
     was_told: bool,
 }
 
@@ -86,6 +93,8 @@ pub(crate) struct Keeper {
     news_tx: mpsc::UnboundedSender<News>,
     news_rx: mpsc::UnboundedReceiver<News>,
     tasks: JoinSet<()>,
+    /// Each tells of one trunk, and ends with it.
+    trunks: JoinSet<()>,
 }
 
 impl Keeper {
@@ -112,6 +121,7 @@ impl Keeper {
             news_tx,
             news_rx,
             tasks: JoinSet::new(),
+            trunks: JoinSet::new(),
         };
         keeper.admit(first);
         keeper.follow();
@@ -129,6 +139,7 @@ impl Keeper {
             tokio::select! {
                 news = self.news_rx.recv() => if let Some(news) = news { self.handle(news).await },
                 Some(_) = self.tasks.join_next() => {}
+                Some(_) = self.trunks.join_next() => {}
             }
             while let Some(effect) = self.crowd.poll_effect() {
                 match effect {
@@ -143,14 +154,10 @@ impl Keeper {
     /// Parts from all agents in order, and removes them.
     pub(crate) async fn part(mut self) {
         self.tasks.shutdown().await;
-        let members = std::mem::take(&mut self.members);
-        for member in members.values() {
+        for member in self.members.values() {
             member.standing.link.part();
         }
-        let all_parted =
-            futures::future::join_all(members.into_values().map(|mut member| async move {
-                while member.standing.trunk_events.recv().await.is_some() {}
-            }));
+        let all_parted = async { while self.trunks.join_next().await.is_some() {} };
         if tokio::time::timeout(PART_TIME, all_parted).await.is_err() {
             tracing::info!("an agent still delivers what guests have written");
         }
@@ -164,14 +171,20 @@ impl Keeper {
             News::Trunk(key, link, event) => self.handle_trunk(&key, link, event),
             News::StillAway(key, link) => {
                 if let Some(member) = self.member(&key, link)
-                    && member.is_away
-                    && !member.was_told
+                    && member.away.is_some()
                 {
                     member.was_told = true;
                     let place = member.standing.place();
                     self.complaints.tell(&format!(
                         "the connection to the agent of {place} was cut; what needs it waits until it is back"
                     ));
+                }
+            }
+            News::Over(key, link) => {
+                if let Some(member) = self.member(&key, link) {
+                    let why = "it has ended";
+                    member.standing.trunk.give_up(why);
+                    self.lose(&key, None, Some(why.to_owned()));
                 }
             }
             News::Gone(link, farewell) => {
@@ -216,20 +229,30 @@ impl Keeper {
     }
 
     fn handle_trunk(&mut self, key: &str, link: u64, event: NearEvent) {
-        let Some(member) = self.member(key, link) else { return };
+        let member = self.members.get_mut(key).filter(|member| member.standing.link.id() == link);
+        let Some(member) = member else { return };
         match event {
             NearEvent::Away(why) => {
                 tracing::warn!(key, why, "the connection to an agent was cut");
-                member.is_away = true;
-                let (news_tx, key) = (self.news_tx.clone(), key.to_owned());
-                self.tasks.spawn(async move {
-                    tokio::time::sleep(SILENT_TIME).await;
-                    drop(news_tx.send(News::StillAway(key, link)));
-                });
+                let (reach, news_tx) = (self.reach.clone(), self.news_tx.clone());
+                let (agent, key) = (member.standing.agent.clone(), key.to_owned());
+                member.away = Some(self.tasks.spawn(async move {
+                    let mut end = pin!(reach.ended(agent.as_ref()));
+                    tokio::select! {
+                        () = tokio::time::sleep(SILENT_TIME) => {
+                            drop(news_tx.send(News::StillAway(key.clone(), link)));
+                            end.await;
+                        }
+                        () = &mut end => {}
+                    }
+                    drop(news_tx.send(News::Over(key, link)));
+                }));
             }
             NearEvent::Back(after) => {
                 tracing::info!(key, ?after, "the connection to an agent is back");
-                member.is_away = false;
+                if let Some(waiting) = member.away.take() {
+                    waiting.abort();
+                }
                 if std::mem::take(&mut member.was_told) {
                     let place = member.standing.place();
                     self.complaints.tell(&format!("the connection to the agent of {place} is back"));
@@ -245,12 +268,12 @@ impl Keeper {
         let (_, nothing) = mpsc::unbounded_channel();
         let mut trunk_events = std::mem::replace(&mut standing.trunk_events, nothing);
         let (news_tx, whose) = (self.news_tx.clone(), key.clone());
-        self.tasks.spawn(async move {
+        self.trunks.spawn(async move {
             while let Some(event) = trunk_events.recv().await {
                 drop(news_tx.send(News::Trunk(whose.clone(), link, event)));
             }
         });
-        self.members.insert(key, Member { standing, is_away: false, was_told: false });
+        self.members.insert(key, Member { standing, away: None, was_told: false });
     }
 
     /// An agent or its pod is gone.

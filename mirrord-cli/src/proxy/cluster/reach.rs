@@ -244,6 +244,14 @@ impl Reach {
         }
     }
 
+    /// Waits until an agent has ended, where that can be known.
+    pub(super) async fn ended(&self, agent: Option<&AgentPod>) {
+        match (&self.ground, agent) {
+            (Ground::Cluster(cluster, _), Some(agent)) => remove::ended(cluster, agent).await,
+            _ => std::future::pending().await,
+        }
+    }
+
     /// Removes an agent, as far as it is ours.
     pub(crate) async fn remove(&self, agent: &AgentPod) {
         lock(&self.made).retain(|other| other != agent);
@@ -257,7 +265,9 @@ impl Reach {
         let Ground::Cluster(cluster, _) = &self.ground else { return };
         let made = std::mem::take(&mut *lock(&self.made));
         let removing = join_all(made.iter().map(|agent| remove::remove(cluster, agent)));
-        if tokio::time::timeout(REMOVE_TIME, removing).await.is_err() {
+        // What was being made when the session was given up is deleted by whoever was making it.
+        let all_gone = async { tokio::join!(removing, cluster.settled()) };
+        if tokio::time::timeout(REMOVE_TIME, all_gone).await.is_err() {
             tracing::warn!("not every agent could be removed; each ends by itself");
         }
     }
