@@ -319,13 +319,16 @@ impl Carrier {
         let mut core = self.lock();
         let now = self.origin.elapsed();
         for frame in frames.drain(..) {
+            if core.phase.is_over() {
+                break;
+            }
             if let Err(violation) = core.trunk.receive(strand, frame, now) {
                 self.accuse(&mut core, &violation.to_string());
                 break;
             }
         }
         self.settle(&mut core, now);
-        core.strands.contains_key(&strand)
+        !core.phase.is_over() && core.strands.contains_key(&strand)
     }
 
     /// The peer has sent what is not even a frame.

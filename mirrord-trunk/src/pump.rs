@@ -39,9 +39,16 @@ pub(crate) async fn carry(
 ) {
     let (reader, writer) = tokio::io::split(wire);
     let mut reading = std::pin::pin!(read(&carrier, id, reader, cutter));
+    let mut writing = std::pin::pin!(write(&carrier, id, &wake, writer));
     let why = tokio::select! {
-        why = &mut reading => why,
-        outcome = write(&carrier, id, &wake, writer) => {
+        why = &mut reading => {
+            if carrier.standing().1 {
+                // Our last word may still be unsaid.
+                let _ = tokio::time::timeout(LAST_WORDS, writing).await;
+            }
+            why
+        }
+        outcome = &mut writing => {
             // The other end may still have something to say to our last word, or may have said why it does not listen.
             let words = outcome.map_or_else(|error| error.to_string(), |()| "the trunk is over".to_owned());
             tokio::time::timeout(LAST_WORDS, reading).await.unwrap_or(words)
@@ -66,14 +73,14 @@ async fn read(
                 Ok(None) => break,
                 Err(error) => {
                     carrier.refuse(&error.to_string());
-                    return error.to_string();
+                    return ignore(reader).await;
                 }
             }
         }
         if !frames.is_empty() {
             let is_bulk = is_bulk(&frames);
             if !carrier.receive(id, &mut frames) {
-                return "the trunk is over".to_owned();
+                return ignore(reader).await;
             }
             if is_bulk {
                 // Small things that have come meanwhile, for us or others, are not to wait for more of this.
@@ -88,6 +95,13 @@ async fn read(
             Err(error) => return error.to_string(),
         }
     }
+}
+
+/// Reads what nobody believes any more: a connection that is closed over unread bytes takes our last word with it.
+async fn ignore(mut reader: ReadHalf<Strand>) -> String {
+    let mut place = vec![0; MAX_PIECE];
+    while matches!(reader.read(&mut place).await, Ok(1..)) {}
+    "the trunk is over".to_owned()
 }
 
 /// Writes until there is nothing more to say.
@@ -116,7 +130,7 @@ async fn write(
         }
         writer.flush().await?;
         if is_last {
-            return Ok(());
+            return writer.shutdown().await;
         }
         if is_bulk {
             tokio::task::yield_now().await;

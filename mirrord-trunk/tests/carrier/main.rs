@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a proof that cannot go on has failed")]
 
 mod ends;
+mod liars;
 mod stage;
 mod streams;
