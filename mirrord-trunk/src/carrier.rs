@@ -3,10 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -18,7 +15,11 @@ use tokio::{
     sync::{Notify, oneshot},
 };
 
-use crate::{lane, pump, strand::Strand};
+use crate::{
+    bell::{Bell, Order},
+    clock, lane, pump,
+    strand::Strand,
+};
 
 /// How long the last bytes may take to arrive when an end goes in order.
 const LAST_BYTES: Duration = Duration::from_secs(5);
@@ -40,54 +41,14 @@ pub(crate) enum Tidings {
     Lost(String),
 }
 
-/// Wakes a task, and tells it to stop.
-#[derive(Debug, Default)]
-pub(crate) struct Bell {
-    pub(crate) notify: Notify,
-    state: AtomicU8,
-}
-
-/// What a task is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(crate) enum Order {
-    /// Go on.
-    Carry,
-    /// Finish what was begun.
-    Finish,
-    /// Let go at once.
-    Drop,
-}
-
-impl Bell {
-    pub(crate) fn order(&self) -> Order {
-        match self.state.load(Relaxed) {
-            0 => Order::Carry,
-            1 => Order::Finish,
-            _ => Order::Drop,
-        }
-    }
-
-    fn ring(&self, order: Order) {
-        self.state.fetch_max(order as u8, Relaxed);
-        self.notify.notify_one();
-    }
-
-    /// Waits for the order to let go.
-    pub(crate) async fn dropped(&self) {
-        while self.order() != Order::Drop {
-            self.notify.notified().await;
-        }
-    }
-}
-
 /// One end of a trunk.
 pub(crate) struct Carrier {
     core: Mutex<Core>,
     origin: Instant,
     /// Where lanes and strands are carried, whoever opens them.
     runtime: Handle,
-    sooner: Notify,
+    /// The deadline may be earlier than it was.
+    pub(crate) sooner: Notify,
     /// Something has changed for whoever keeps up strands, or waits for the end.
     pub(crate) changed: Notify,
 }
@@ -148,7 +109,7 @@ impl Carrier {
             sooner: Notify::new(),
             changed: Notify::new(),
         });
-        carrier.runtime.spawn(carrier.clone().keep_time());
+        carrier.runtime.spawn(clock::keep(carrier.clone()));
         carrier
     }
 
@@ -414,6 +375,13 @@ impl Carrier {
         }
     }
 
+    /// When the state machine wants to know the time; nothing once the trunk is over, and a day where it never does.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let core = self.lock();
+        let deadline = core.trunk.deadline().unwrap_or(self.origin.elapsed() + Duration::from_secs(86_400));
+        (!core.phase.is_over()).then_some(self.origin + deadline)
+    }
+
     async fn wait_for(&self, is_met: impl Fn(&Core) -> bool) {
         loop {
             let changed = self.changed.notified();
@@ -439,30 +407,6 @@ impl Carrier {
             self.settle(&mut core, self.origin.elapsed());
         }
         trip_rx
-    }
-
-    /// Tells the state machine of the time when it wants to know.
-    async fn keep_time(self: Arc<Self>) {
-        loop {
-            let sooner = self.sooner.notified();
-            let deadline = {
-                let core = self.lock();
-                if core.phase.is_over() {
-                    return;
-                }
-                core.trunk.deadline()
-            };
-            match deadline {
-                Some(deadline) => {
-                    let until = tokio::time::Instant::from_std(self.origin + deadline);
-                    if tokio::time::timeout_at(until, sooner).await.is_ok() {
-                        continue;
-                    }
-                }
-                None => sooner.await,
-            }
-            self.with(Trunk::tick);
-        }
     }
 }
 

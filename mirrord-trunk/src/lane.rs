@@ -11,7 +11,10 @@ use mirrord_protocol::trunk::{End, LaneId, MAX_PIECE};
 use rustix::net::Shutdown;
 use tokio::{io::Interest, net::UnixStream};
 
-use crate::carrier::{Bell, Carrier, Order};
+use crate::{
+    bell::{Bell, Order},
+    carrier::Carrier,
+};
 
 /// How many bytes are taken from the trunk at once.
 const PULLED: usize = 4 * MAX_PIECE;

@@ -5,7 +5,9 @@
 //! here are the sockets and the clock: the proxy's end ([`Near`]), the agent's ([`Far`]), and strands that only those
 //! two can read ([`pinned`]).
 
+mod bell;
 mod carrier;
+mod clock;
 mod far;
 mod greet;
 mod lane;

@@ -14,10 +14,7 @@ use tokio::{
     sync::Notify,
 };
 
-use crate::{
-    carrier::{Bell, Carrier},
-    strand::Strand,
-};
+use crate::{bell::Bell, carrier::Carrier, strand::Strand};
 
 /// How much is read at once: at least a whole frame.
 const READ: usize = 2 * (HEADER + MAX_PIECE);

@@ -9,6 +9,7 @@ use mirrord_protocol::trunk::Saying;
 pub(super) struct Pulse {
     /// When anything was heard of it last.
     heard: Duration,
+    /// It was asked, and until when the answer must be here.
     asked: Option<Duration>,
     /// The peer has reported all lanes here: bytes may go.
     pub(super) is_told: bool,
@@ -39,7 +40,7 @@ impl Pulse {
 
     /// When it is time to look again.
     pub(super) fn deadline(&self, keep_alive: Duration) -> Duration {
-        self.asked.map_or(self.heard + keep_alive, |asked| asked + keep_alive * 2)
+        self.asked.unwrap_or(self.heard + keep_alive)
     }
 
     /// What the silence means by now.
@@ -50,12 +51,14 @@ impl Pulse {
         if self.asked.is_some() {
             return Need::GivingUp;
         }
-        self.asked = Some(now);
+        self.ask(now + keep_alive * 2);
         Need::Question
     }
 
-    pub(super) fn say(&mut self, saying: Saying) {
-        self.own.push_back(saying);
+    /// Asks whether it lives; the answer must be here by then.
+    pub(super) fn ask(&mut self, until: Duration) {
+        self.asked = Some(self.asked.map_or(until, |asked| asked.min(until)));
+        self.own.push_back(Saying::Ping(0));
     }
 
     /// Answers a question; of several, the last.
@@ -90,6 +93,15 @@ mod tests {
         pulse.hear(7 * S);
         assert_eq!(pulse.check(16 * S, 5 * S), Need::Question);
         assert_eq!(pulse.deadline(5 * S), 26 * S);
+    }
+
+    #[test]
+    fn a_strand_in_doubt_has_less_time() {
+        let mut pulse = Pulse::new(S, VecDeque::new());
+        pulse.ask(4 * S);
+        assert_eq!(pulse.check(4 * S, 5 * S), Need::GivingUp);
+        pulse.hear(4 * S);
+        assert_eq!(pulse.check(5 * S, 5 * S), Need::Nothing);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use super::{
     pulse::{Need, Pulse},
 };
 
+/// How long a strand that is doubted may take to answer.
+const DOUBT: Duration = Duration::from_secs(2);
+
 impl Trunk {
     /// A strand stands, and its other end knows. It says first how far every lane has come.
     pub fn add_strand(&mut self, strand: StrandId, now: Duration) {
@@ -88,11 +91,7 @@ impl Trunk {
         for (id, pulse) in &mut self.strands {
             match pulse.check(now, self.terms.keep_alive) {
                 Need::Nothing => {}
-                Need::Question => {
-                    // Nobody waits for the answer but the strand itself.
-                    pulse.say(Saying::Ping(0));
-                    questions.push(*id);
-                }
+                Need::Question => questions.push(*id),
                 Need::GivingUp => self.news.push(News::Cut(*id, "nothing is heard of it any more")),
             }
         }
@@ -103,6 +102,15 @@ impl Trunk {
             self.away_since = None;
             self.news.push(News::Expired);
         }
+    }
+
+    /// The machine has slept, and strands may have died meanwhile: each has to prove now that it lives.
+    pub fn doubt(&mut self, now: Duration) {
+        for pulse in self.strands.values_mut() {
+            pulse.ask(now + DOUBT.min(self.terms.keep_alive * 2));
+        }
+        self.wake_all();
+        self.news.push(News::Sooner);
     }
 
     /// Asks how long a round trip takes; [`News::RoundTrip`] answers with this number.

@@ -167,6 +167,18 @@ fn a_strand_that_does_not_answer_is_cut() {
 }
 
 #[test]
+fn after_a_sleep_strands_must_prove_soon_that_they_live() {
+    let mut pair = Pair::new(2);
+    pair.ends[NEAR].trunk.doubt(pair.now);
+    pair.run();
+    pair.pass(2_000 * MS);
+    assert_eq!(pair.strands().len(), 2, "both have answered");
+    pair.ends[NEAR].trunk.doubt(pair.now);
+    pair.pass(2_000 * MS);
+    assert!(pair.ends[NEAR].news.contains(&News::Away));
+}
+
+#[test]
 fn a_strand_that_answers_stays_for_ever() {
     let mut pair = Pair::new(2);
     for _ in 0..100 {

@@ -102,6 +102,10 @@ async fn carry(
         let n_passed = n_read.min(n_left);
         n_left -= n_passed;
         let is_black = way.is_black.load(SeqCst);
+        if is_black && n_read == 0 {
+            // Not even an end gets through.
+            return std::future::pending().await;
+        }
         if n_read == 0 || (!is_black && to.write_all(&buffer[..n_passed]).await.is_err()) || n_left == 0 {
             return;
         }

@@ -1,8 +1,15 @@
 //! Bytes of lanes arrive whole, whatever happens to strands and neighbours.
 
-use std::time::Duration;
+use std::{future::Future, io, pin::Pin, time::Duration};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use mirrord_trunk::{
+    Dial, Far, FarEvent, FarOptions, Near, Strand,
+    pinned::{self, Identity, PublicKey},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+};
 
 use crate::stage::{Stage, bytes, drink, in_time, options, pour};
 
@@ -123,4 +130,43 @@ async fn what_was_said_before_a_break_is_heard() {
     in_time(near.write_all(&bytes(5, 0, 200_000))).await.unwrap();
     drop(near);
     assert_eq!(drink(far, 5).await, 200_000);
+}
+
+#[tokio::test]
+async fn strands_may_be_pinned() {
+    let (near_key, far_key) = (Identity::new().unwrap(), Identity::new().unwrap());
+    let (far, mut far_events) = Far::new(FarOptions::default());
+    let pinned = Pinned { near_pin: far_key.public(), near_key, far_key, far };
+    let (near, _near_events) = Near::connect(pinned, options()).await.unwrap();
+    let mut lane = UnixStream::from_std(near.open().unwrap()).unwrap();
+    in_time(lane.write_all(b"!")).await.unwrap();
+    let Some(FarEvent::Lane(_, mut far_lane)) = in_time(far_events.recv()).await else {
+        panic!("a lane has come")
+    };
+    assert_eq!(in_time(far_lane.read_u8()).await.unwrap(), b'!');
+    let ((), n_bytes) = tokio::join!(pour(far_lane, 8, 6 * MB), drink(&mut lane, 8));
+    assert_eq!(n_bytes, 6 * MB);
+}
+
+/// Strands of TLS within this process.
+struct Pinned {
+    near_key: Identity,
+    near_pin: PublicKey,
+    far_key: Identity,
+    far: Far,
+}
+
+impl Dial for Pinned {
+    fn dial(&self) -> Pin<Box<dyn Future<Output = io::Result<Strand>> + Send + '_>> {
+        Box::pin(async {
+            let (ours, theirs) = tokio::io::duplex(100_000);
+            let far_pin = self.near_key.public();
+            let (near, far) = tokio::join!(
+                pinned::connect(Box::new(ours), &self.near_key, &self.near_pin),
+                pinned::accept(Box::new(theirs), &self.far_key, &far_pin),
+            );
+            self.far.take_in(far?);
+            near
+        })
+    }
 }
