@@ -23,7 +23,11 @@ use kube::{Api, api::PostParams};
 use mirrord_core::cluster::AgentOptions;
 use tokio::time::Instant;
 
-use self::{birth::Birth, guard::Guard, problem::LaunchError};
+use self::{
+    birth::{Birth, Made},
+    guard::Guard,
+    problem::LaunchError,
+};
 use crate::{
     agent::{AgentPod, Step},
     client::Cluster,
@@ -158,16 +162,16 @@ async fn create(
     }
 }
 
-/// Has the Job created by a task of its own, so that it is known whether it exists even if nobody waits for it. Tells
-/// whether it was there.
+/// Has the Job created by a task of its own, so that it is known whether it exists even if nobody waits for it.
 fn begin(
     cluster: &Cluster,
     plan: &Plan<'_>,
     job: Job,
     guard: &mut Guard,
-) -> impl Future<Output = Result<bool, ClusterError>> + use<> {
+) -> impl Future<Output = Result<Made, ClusterError>> + use<> {
     let jobs: Api<Job> = Api::namespaced(cluster.client(), plan.namespace);
     let ask = Ask::new("create", "batch", "jobs").within(plan.namespace);
+    let theirs = Theirs { jobs: jobs.clone(), cluster: cluster.clone(), name: plan.name.to_owned() };
     let (outcome_tx, outcome_rx) = tokio::sync::oneshot::channel();
     guard.created_by(tokio::spawn(async move {
         let outcome = tokio::time::timeout(PATIENCE, jobs.create(&PostParams::default(), &job)).await;
@@ -178,8 +182,8 @@ fn begin(
     let cluster = cluster.clone();
     async move {
         match outcome_rx.await {
-            Ok(Ok(Ok(_))) => Ok(false),
-            Ok(Ok(Err(kube::Error::Api(status)))) if status.code == 409 => Ok(true),
+            Ok(Ok(Ok(job))) => Ok(Made { was_there: false, job: job.metadata.uid }),
+            Ok(Ok(Err(kube::Error::Api(status)))) if status.code == 409 => theirs.look().await,
             Ok(Ok(Err(error))) => Err(cluster.problem(ask, error)),
             _ => Err(ClusterError::NoAnswer {
                 address: cluster.address().to_owned(),
@@ -187,6 +191,28 @@ fn begin(
                 seconds: PATIENCE.as_secs(),
             }),
         }
+    }
+}
+
+/// A Job that another session has made.
+struct Theirs {
+    cluster: Cluster,
+    jobs: Api<Job>,
+    name: String,
+}
+
+impl Theirs {
+    async fn look(self) -> Result<Made, ClusterError> {
+        let ask = Ask::new("get", "batch", "jobs");
+        let ask = ask.within(self.jobs.namespace().unwrap_or_default()).of(&self.name);
+        let job = match self.cluster.ask(ask, self.jobs.get_opt(&self.name)).await? {
+            Some(job) if job.metadata.deletion_timestamp.is_none() => job,
+            _ => {
+                let source = Box::new(LaunchError::Deleted { pod: self.name });
+                return Err(LaunchError::Theirs { source }.into());
+            }
+        };
+        Ok(Made { was_there: true, job: job.metadata.uid })
     }
 }
 

@@ -4,13 +4,13 @@
 //! sees that deletes the Job. A cluster that deletes finished Jobs by their time to live may be faster; a session
 //! that was killed leaves it to that, and to the next one.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures::StreamExt;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
-    Api,
-    api::{DeleteParams, PropagationPolicy, WatchEvent, WatchParams},
+    Api, ResourceExt,
+    api::{DeleteParams, Preconditions, PropagationPolicy, WatchEvent, WatchParams},
 };
 
 use crate::{agent::AgentPod, client::Cluster, launch::state::phase};
@@ -21,58 +21,90 @@ const LAST_BREATH: Duration = Duration::from_secs(5);
 /// How long a deletion may take, and how often it is tried.
 const PATIENCE: Duration = Duration::from_secs(5);
 const N_TRIES: u32 = 3;
+/// How soon something is tried again.
+const AGAIN: Duration = Duration::from_millis(300);
 
 /// Leaves `agent`, of which the session has parted: deletes its Job if it was the last one. An ephemeral container
 /// ends by itself; Kubernetes keeps its name in the pod for as long as the pod lives.
 pub async fn remove(cluster: &Cluster, agent: &AgentPod) {
     let Some(job) = &agent.job else { return };
-    if has_ended(cluster, agent).await {
-        delete_job(cluster, &agent.namespace, job).await;
+    let uid = match tokio::time::timeout(LAST_BREATH, end(cluster, agent)).await {
+        Ok(Ended::Pod(uid)) => uid,
+        Ok(Ended::Unseen) => idle(cluster, &agent.namespace, job).await,
+        Err(_) => None,
+    };
+    // Another session may by now have made another agent of the same name.
+    if let Some(uid) = uid {
+        delete_job(cluster, &agent.namespace, job, Some(uid)).await;
     }
 }
 
 /// Deletes the Job of `agent` without asking who else uses it: for an agent that nobody could have found.
 pub async fn delete(cluster: &Cluster, agent: &AgentPod) {
     if let Some(job) = &agent.job {
-        delete_job(cluster, &agent.namespace, job).await;
+        delete_job(cluster, &agent.namespace, job, None).await;
     }
-}
-
-/// Whether the agent's container ends while it is waited for, or its pod is gone.
-async fn has_ended(cluster: &Cluster, agent: &AgentPod) -> bool {
-    tokio::time::timeout(LAST_BREATH, ended(cluster, agent)).await.is_ok()
 }
 
 /// Waits until the agent's container has ended, or its pod is gone; through everything that the API server may suffer
 /// meanwhile.
 pub async fn ended(cluster: &Cluster, agent: &AgentPod) {
+    end(cluster, agent).await;
+}
+
+async fn end(cluster: &Cluster, agent: &AgentPod) -> Ended {
     let pods: Api<Pod> = Api::namespaced(cluster.client(), &agent.namespace);
     let mut pause = Duration::from_millis(200);
-    while !sees_end(&pods, agent).await {
+    loop {
+        if let Some(ended) = see_end(&pods, agent).await {
+            return ended;
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(2));
     }
 }
 
-/// Watches the pod until it has ended, or the API server will not let us watch any longer.
-async fn sees_end(pods: &Api<Pod>, agent: &AgentPod) -> bool {
+/// How an agent has ended.
+enum Ended {
+    /// Its pod is over, which was of the Job with this uid.
+    Pod(Option<String>),
+    /// There is no such pod any more.
+    Unseen,
+}
+
+/// Watches the pod until it has ended; none if the API server will not let us watch any longer.
+async fn see_end(pods: &Api<Pod>, agent: &AgentPod) -> Option<Ended> {
     match pods.get_opt(&agent.pod).await {
-        Ok(None) => return true,
-        Ok(Some(pod)) if is_over(&pod, agent) => return true,
+        Ok(None) => return Some(Ended::Unseen),
+        Ok(Some(pod)) if is_over(&pod, agent) => return Some(Ended::Pod(job_of(&pod))),
         _ => {}
     }
     let params = WatchParams::default().fields(&format!("metadata.name={}", agent.pod));
-    let Ok(events) = pods.watch(&params, "0").await else { return false };
-    let mut events = std::pin::pin!(events);
+    let mut events = pin!(pods.watch(&params, "0").await.ok()?);
     while let Some(Ok(event)) = events.next().await {
         match event {
-            WatchEvent::Added(pod) | WatchEvent::Modified(pod) if is_over(&pod, agent) => return true,
-            WatchEvent::Deleted(_) => return true,
-            WatchEvent::Error(_) => return false,
+            WatchEvent::Added(pod) | WatchEvent::Modified(pod) if is_over(&pod, agent) => {
+                return Some(Ended::Pod(job_of(&pod)));
+            }
+            WatchEvent::Deleted(pod) => return Some(Ended::Pod(job_of(&pod))),
+            WatchEvent::Error(_) => return None,
             _ => {}
         }
     }
-    false
+    None
+}
+
+fn job_of(pod: &Pod) -> Option<String> {
+    pod.owner_references().iter().find(|owner| owner.kind == "Job").map(|owner| owner.uid.clone())
+}
+
+/// The uid of a Job that has no pod at work.
+async fn idle(cluster: &Cluster, namespace: &str, job: &str) -> Option<String> {
+    let jobs: Api<Job> = Api::namespaced(cluster.client(), namespace);
+    let job = tokio::time::timeout(PATIENCE, jobs.get_opt(job)).await.ok()?.ok()??;
+    let status = job.status.unwrap_or_default();
+    let is_finished = status.succeeded.or(status.failed).is_some_and(|n_pods| n_pods > 0);
+    job.metadata.uid.filter(|_| is_finished && status.active.unwrap_or_default() == 0)
 }
 
 fn is_over(pod: &Pod, agent: &AgentPod) -> bool {
@@ -86,25 +118,26 @@ fn is_over(pod: &Pod, agent: &AgentPod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed") || state.is_some_and(|state| state.terminated.is_some())
 }
 
-/// Deletes a Job with its pod; it is no fault if it is gone already.
-pub(crate) async fn delete_job(cluster: &Cluster, namespace: &str, job: &str) {
+/// Deletes a Job with its pod, if it is the one with `uid`; it is no fault if it is gone already.
+pub(crate) async fn delete_job(cluster: &Cluster, namespace: &str, job: &str, uid: Option<String>) {
     let jobs: Api<Job> = Api::namespaced(cluster.client(), namespace);
     let params = DeleteParams {
         grace_period_seconds: Some(0),
         propagation_policy: Some(PropagationPolicy::Background),
+        preconditions: uid.map(|uid| Preconditions { uid: Some(uid), resource_version: None }),
         ..DeleteParams::default()
     };
     for _ in 0..N_TRIES {
         match tokio::time::timeout(PATIENCE, jobs.delete(job, &params)).await {
             Ok(Ok(_)) => return,
-            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403 | 404) => {
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403 | 404 | 409) => {
                 tracing::debug!(job, code = status.code, "not deleted");
                 return;
             }
             Ok(Err(error)) => tracing::warn!(job, %error, "the agent's job could not be deleted"),
             Err(_) => tracing::warn!(job, "the API server does not answer"),
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

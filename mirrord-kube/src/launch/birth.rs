@@ -1,6 +1,11 @@
 //! From the wish for an agent to its first words, and all that can come between.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use futures::{
     FutureExt, Stream, StreamExt,
@@ -15,7 +20,7 @@ use super::{
     ready::{self, Ready},
     room,
     state::{State, judge},
-    watch::{self, Change, Selector},
+    watch::{self, Change, Refusal, Selector},
 };
 use crate::{
     agent::Step,
@@ -44,6 +49,15 @@ pub(super) struct Birth<'a> {
     pub(super) deadline: Instant,
 }
 
+/// What creates an agent has come to.
+#[derive(Default)]
+pub(super) struct Made {
+    /// Whether another session has made it.
+    pub(super) was_there: bool,
+    /// The uid of the Job whose pod it is: earlier ones of the same name may still have pods that end.
+    pub(super) job: Option<String>,
+}
+
 /// An agent that serves.
 pub(super) struct Born {
     pub(super) pod: String,
@@ -58,33 +72,65 @@ struct Seen {
     pod: Option<String>,
     has_spoken: bool,
     has_ended: bool,
-    was_there: bool,
+    /// None until it is known.
+    made: Option<Made>,
+    /// What was heard before that.
+    early: VecDeque<Change>,
 }
 
 impl Default for Seen {
     fn default() -> Self {
         let words = "nothing is known of its pod".to_owned();
-        Self { words, pod: None, has_spoken: false, has_ended: false, was_there: false }
+        Self { words, pod: None, has_spoken: false, has_ended: false, made: None, early: VecDeque::new() }
+    }
+}
+
+impl Seen {
+    fn was_there(&self) -> bool {
+        self.made.as_ref().is_some_and(|made| made.was_there)
+    }
+
+    /// The Job that it is known to be.
+    fn job(&self) -> Option<&String> {
+        self.made.as_ref()?.job.as_ref()
+    }
+
+    /// The next change that can be judged: none before it is known of which Job it must be.
+    async fn next(&mut self, mut changes: Pin<&mut impl Stream<Item = Change>>) -> Option<Change> {
+        while self.made.is_none() {
+            let change = changes.next().await?;
+            self.early.push_back(change);
+        }
+        match self.early.pop_front() {
+            Some(change) => Some(change),
+            None => changes.next().await,
+        }
+    }
+
+    fn is_of_the_job(&self, pod: &Pod) -> bool {
+        self.job().is_none_or(|uid| pod.owner_references().iter().any(|owner| owner.uid == *uid))
     }
 }
 
 impl Birth<'_> {
-    /// Waits until the agent serves that `creation` makes, or cannot. `creation` tells whether it was there.
+    /// Waits until the agent serves that `creation` makes, or cannot.
     pub(super) async fn see(
         &self,
-        creation: impl Future<Output = Result<bool, ClusterError>>,
+        creation: impl Future<Output = Result<Made, ClusterError>>,
         tell: &mut impl FnMut(Step),
     ) -> Result<Born, ClusterError> {
         let mut seen = Seen::default();
         match Box::pin(self.wait(creation, &mut seen, tell)).await {
-            Err(ClusterError::Launch(source)) if seen.was_there => Err(LaunchError::Theirs { source }.into()),
+            Err(ClusterError::Launch(source)) if seen.was_there() => {
+                Err(LaunchError::Theirs { source }.into())
+            }
             outcome => outcome,
         }
     }
 
     async fn wait(
         &self,
-        creation: impl Future<Output = Result<bool, ClusterError>>,
+        creation: impl Future<Output = Result<Made, ClusterError>>,
         seen: &mut Seen,
         tell: &mut impl FnMut(Step),
     ) -> Result<Born, ClusterError> {
@@ -98,8 +144,8 @@ impl Birth<'_> {
         let mut long = interval_at(begun + TAKES_LONG, TAKES_LONG);
         loop {
             tokio::select! {
-                outcome = &mut creation => seen.was_there = outcome?,
-                Some(change) = changes.next() => {
+                outcome = &mut creation => seen.made = Some(outcome?),
+                Some(change) = seen.next(changes.as_mut()) => {
                     let running = self.change(change, seen, tell)?;
                     match running.filter(|_| words.is_terminated() && !seen.has_spoken) {
                         Some(pod) => words.set(self.words(pod).fuse()),
@@ -110,7 +156,7 @@ impl Birth<'_> {
                 ready = &mut words => {
                     if let Some((pod, ready)) = ready? {
                         tell_version(&ready, tell);
-                        return Ok(Born { pod, ready, was_there: seen.was_there });
+                        return Ok(Born { pod, ready, was_there: seen.was_there() });
                     }
                     // Its log has ended; why, its status will say.
                     seen.has_spoken = true;
@@ -119,8 +165,11 @@ impl Birth<'_> {
                     }
                     late.as_mut().reset(self.deadline.min(Instant::now() + LOG_BEFORE_STATUS));
                 }
-                Some(words) = refusals.next(), if seen.pod.is_none() => {
-                    return Err(LaunchError::PodRefused { words }.into());
+                Some(refusal) = refusals.next(), if seen.pod.is_none() => {
+                    let (ours, words) = (seen.job(), refusal.words);
+                    if ours.is_none() || ours == refusal.job.as_ref() {
+                        return Err(LaunchError::PodRefused { words }.into());
+                    }
                 }
                 error = &mut no_room => return Err(error.into()),
                 _ = long.tick() => {
@@ -143,8 +192,9 @@ impl Birth<'_> {
         tell: &mut impl FnMut(Step),
     ) -> Result<Option<String>, ClusterError> {
         let pod = match change {
+            Change::Is(pod) | Change::Gone(pod) if !seen.is_of_the_job(&pod) => return Ok(None),
             Change::Is(pod) => pod,
-            Change::Gone(pod) => return Err(LaunchError::Deleted { pod }.into()),
+            Change::Gone(pod) => return Err(LaunchError::Deleted { pod: pod.name_any() }.into()),
             Change::Denied(error) => return Err(self.cluster.problem(self.ask("watch", "pods"), *error)),
         };
         let name = pod.name_any();
@@ -186,7 +236,7 @@ impl Birth<'_> {
     }
 
     /// Why the Job gets no pod, if it gets none.
-    fn refusals(&self) -> impl Stream<Item = String> + use<> {
+    fn refusals(&self) -> impl Stream<Item = Refusal> + use<> {
         let namespace = self.pods.namespace().unwrap_or_default();
         let events: Api<Event> = Api::namespaced(self.cluster.client(), namespace);
         let job = self.job.map(str::to_owned);

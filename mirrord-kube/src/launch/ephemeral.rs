@@ -9,7 +9,11 @@ use kube::{Api, Resource};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{birth::Birth, problem::LaunchError, watch::Selector};
+use super::{
+    birth::{Birth, Made},
+    problem::LaunchError,
+    watch::Selector,
+};
 use crate::{
     agent::{AgentPod, Step},
     client::Cluster,
@@ -51,7 +55,7 @@ pub(super) async fn launch(
         ));
         place.add_the_old_way(&plan.ephemeral(false)).await?;
     }
-    let born = birth.see(std::future::ready(Ok(false)), tell).await?;
+    let born = birth.see(std::future::ready(Ok(Made::default())), tell).await?;
     Ok(AgentPod {
         namespace: target.namespace.clone(),
         pod: target.name.clone(),

@@ -44,7 +44,7 @@ impl Guard {
                 return;
             }
         }
-        remove::delete_job(&self.cluster, &self.namespace, &self.job).await;
+        remove::delete_job(&self.cluster, &self.namespace, &self.job, None).await;
     }
 }
 

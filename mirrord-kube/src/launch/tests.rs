@@ -4,7 +4,7 @@ use futures::FutureExt;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fixture::{ApiServer, status};
+use crate::fixture::{ApiServer, but, status};
 
 const JOBS: &str = "/apis/batch/v1/namespaces/shop/jobs";
 const PODS: &str = "/api/v1/namespaces/shop/pods";
@@ -43,6 +43,17 @@ fn pod(state: &Value) -> Value {
             { "name": CONTAINER, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state }
         ]},
     })
+}
+
+/// The same, controlled by the Job with this uid.
+fn of(pod: &Value, job: &str) -> Value {
+    let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "agent", "uid": job });
+    but(pod.clone(), json!({ "metadata": { "ownerReferences": [owner] } }))
+}
+
+/// Where the Job is that all sessions share.
+fn their_job() -> String {
+    format!("{JOBS}/{}", manifest::shared_name(&options(), &target()))
 }
 
 /// A server that takes Jobs.
@@ -87,7 +98,9 @@ async fn an_agent_that_says_that_it_is_ready_is_had_and_kept() {
 async fn the_job_of_another_session_is_shared() {
     let server = ApiServer::start().await;
     server.answers("POST", JOBS, 409, status(409, "AlreadyExists", "jobs \"x\" already exists"));
-    server.shows(PODS, &pod(&json!({ "running": {} }))).says(LOG, READY.to_owned());
+    server.has(&their_job(), json!({ "metadata": { "uid": "theirs" } }));
+    server.shows(PODS, &of(&pod(&json!({ "terminated": { "exitCode": 0 } })), "an-earlier-one"));
+    server.shows(PODS, &of(&pod(&json!({ "running": {} })), "theirs")).says(LOG, READY.to_owned());
     let cluster = server.cluster().await;
     let agent = launch(&cluster, &options(), Some(&target()), None, "bob", |_| {}).await.unwrap();
     assert!(agent.was_there);
@@ -98,13 +111,42 @@ async fn the_job_of_another_session_is_shared() {
 async fn a_shared_agent_that_has_ended_is_not_waited_for_nor_deleted() {
     let server = ApiServer::start().await;
     server.answers("POST", JOBS, 409, status(409, "AlreadyExists", "jobs \"x\" already exists"));
-    server.shows(PODS, &pod(&json!({ "terminated": { "exitCode": 0 } })));
+    server.has(&their_job(), json!({ "metadata": { "uid": "theirs" } }));
+    server.shows(PODS, &of(&pod(&json!({ "terminated": { "exitCode": 0 } })), "theirs"));
     // The second name exists as well here, so that both were tried and both are another session's.
     let error = error(&server, &options()).await;
     assert!(is_of_theirs(&error), "{error}");
     let created: Vec<String> = server.lines().into_iter().filter(|line| line.starts_with("POST ")).collect();
     assert_eq!(created.len(), 2);
     assert!(!is_deleted(&server));
+}
+
+#[tokio::test]
+async fn pods_of_an_earlier_job_of_the_same_name_do_not_count() {
+    let server = ApiServer::start().await;
+    server.answers("POST", JOBS, 201, json!({ "metadata": { "uid": "ours" } }));
+    let ending = but(
+        of(&pod(&json!({ "terminated": { "exitCode": 0 } })), "an-earlier-one"),
+        json!({ "metadata": { "name": "old", "deletionTimestamp": "2026-01-01T00:00:00Z" } }),
+    );
+    let gone = json!({ "type": "DELETED", "object": ending });
+    server.shows(PODS, &ending).says(PODS, format!("{gone}\n"));
+    server.shows(PODS, &of(&pod(&json!({ "running": {} })), "ours")).says(LOG, READY.to_owned());
+    let cluster = server.cluster().await;
+    let agent = launch(&cluster, &options(), Some(&target()), None, "ann", |_| {}).await.unwrap();
+    assert_eq!((agent.pod.as_str(), agent.was_there), ("agent-x", false));
+}
+
+#[tokio::test]
+async fn a_shared_job_that_is_just_deleted_is_made_anew_by_another_name() {
+    let server = ApiServer::start().await;
+    server.answers("POST", JOBS, 409, status(409, "AlreadyExists", "jobs \"x\" already exists"));
+    let error = error(&server, &options()).await;
+    assert!(is_of_theirs(&error), "{error}");
+    let created: Vec<_> =
+        server.asked().into_iter().filter(|asked| asked.line.starts_with("POST ")).collect();
+    let names: Vec<_> = created.iter().map(|asked| asked.body.pointer("/metadata/name")).collect();
+    assert!(names.len() == 2 && names.first() != names.last(), "{names:?}");
 }
 
 #[tokio::test]
@@ -169,16 +211,18 @@ async fn whoever_may_not_read_logs_is_told_the_rule_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_pod_that_the_cluster_refuses_is_quoted_from_the_jobs_events() {
-    let server = server().await;
+async fn a_pod_that_the_cluster_refuses_is_quoted_from_the_events_of_its_own_job() {
+    let server = ApiServer::start().await;
+    server.answers("POST", JOBS, 201, json!({ "metadata": { "uid": "ours" } }));
     let words = "Error creating: pods \"x\" is forbidden: PodSecurityPolicy: unable to admit pod";
     server.says(PODS, String::new());
-    server.shows(
-        EVENTS,
-        &json!({
-            "metadata": { "name": "e" }, "involvedObject": {}, "reason": "FailedCreate", "message": words,
-        }),
-    );
+    let event = |uid: &str, message: &str| {
+        json!({
+            "metadata": { "name": "e" }, "involvedObject": { "uid": uid },
+            "reason": "FailedCreate", "message": message,
+        })
+    };
+    server.shows(EVENTS, &event("an-earlier-one", "an old story")).shows(EVENTS, &event("ours", words));
     let error = error(&server, &options()).await;
     assert_eq!(error.to_string(), format!("the cluster refuses the agent's pod: {words}"));
     assert!(is_deleted(&server));

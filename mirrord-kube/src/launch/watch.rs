@@ -29,8 +29,8 @@ pub(super) enum Selector {
 pub(super) enum Change {
     /// It is so now.
     Is(Box<Pod>),
-    /// It is gone.
-    Gone(String),
+    /// It is gone; what it was last.
+    Gone(Box<Pod>),
     /// It may not be watched; whatever else fails is tried again.
     Denied(Box<kube::Error>),
 }
@@ -43,19 +43,28 @@ pub(super) fn pods(api: &Api<Pod>, selector: &Selector) -> impl Stream<Item = Ch
     };
     watch(api.clone(), params).filter_map(async |event| match event {
         Ok(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => Some(Change::Is(Box::new(pod))),
-        Ok(WatchEvent::Deleted(pod)) => Some(Change::Gone(pod.metadata.name.unwrap_or_default())),
+        Ok(WatchEvent::Deleted(pod)) => Some(Change::Gone(Box::new(pod))),
         Err(error) if is_denied(&error) => Some(Change::Denied(Box::new(error))),
         _ => None,
     })
 }
 
-/// The words of each event that says why the Job has no pod. Whoever may not read events does not hear them.
-pub(super) fn refusals(api: &Api<Event>, job: &str) -> impl Stream<Item = String> + Send + use<> {
+/// Why a Job has no pod.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// The Job's uid.
+    pub(super) job: Option<String>,
+    pub(super) words: String,
+}
+
+/// The words of each event that says why a Job of this name has no pod. Whoever may not read events does not hear them.
+pub(super) fn refusals(api: &Api<Event>, job: &str) -> impl Stream<Item = Refusal> + Send + use<> {
     let fields = format!("involvedObject.name={job},involvedObject.kind=Job");
     watch(api.clone(), WatchParams::default().fields(&fields)).filter_map(async |event| match event {
         Ok(WatchEvent::Added(event) | WatchEvent::Modified(event)) => {
             let is_refusal = event.reason.as_deref() == Some("FailedCreate");
-            is_refusal.then(|| one_line(event.message.as_deref().unwrap_or_default()))
+            let words = one_line(event.message.as_deref().unwrap_or_default());
+            is_refusal.then_some(Refusal { job: event.involved_object.uid, words })
         }
         _ => None,
     })

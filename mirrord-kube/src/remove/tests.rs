@@ -22,7 +22,8 @@ fn agent(job: Option<&str>) -> AgentPod {
 }
 
 fn pod(phase: &str) -> Value {
-    json!({ "metadata": { "name": "agent-x" }, "status": { "phase": phase } })
+    let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "agent", "uid": "the-job" });
+    json!({ "metadata": { "name": "agent-x", "ownerReferences": [owner] }, "status": { "phase": phase } })
 }
 
 fn is_deleted(server: &ApiServer) -> bool {
@@ -35,11 +36,19 @@ async fn the_job_of_an_agent_that_ends_is_deleted_whoever_made_it() {
     server.has(POD, pod("Running")).shows(PODS, &pod("Running")).shows(PODS, &pod("Succeeded"));
     remove(&server.cluster().await, &agent(Some("agent"))).await;
     assert!(is_deleted(&server));
+    // Not one of the same name that came after it.
+    let deletion = server.asked().into_iter().find(|asked| asked.line.starts_with(JOB)).unwrap();
+    assert_eq!(deletion.body.pointer("/preconditions/uid"), Some(&json!("the-job")));
 }
 
 #[tokio::test]
-async fn the_job_of_a_pod_that_is_gone_is_deleted() {
+async fn a_job_whose_pod_is_gone_is_deleted_unless_it_is_making_another() {
     let server = ApiServer::start().await;
+    let job = "/apis/batch/v1/namespaces/shop/jobs/agent";
+    server.has(job, json!({ "metadata": { "uid": "the-job" }, "status": { "active": 1 } }));
+    remove(&server.cluster().await, &agent(Some("agent"))).await;
+    assert!(!is_deleted(&server));
+    server.has(job, json!({ "metadata": { "uid": "the-job" }, "status": { "failed": 1 } }));
     remove(&server.cluster().await, &agent(Some("agent"))).await;
     assert!(is_deleted(&server));
 }
