@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mirrord_core::trunk::{News, Side, Terms, Trunk};
+use mirrord_core::trunk::{News, NoLane, Side, Terms, Trunk};
 use mirrord_protocol::trunk::{Cutter, End, Frame, LaneId, Saying, StrandId};
+use rustix::io::Errno;
 use tokio::{
     net::UnixStream,
     runtime::Handle,
@@ -217,9 +218,12 @@ impl Carrier {
     pub(crate) fn open(self: &Arc<Self>) -> io::Result<std::os::unix::net::UnixStream> {
         let mut core = self.lock();
         if core.phase.is_over() {
-            return Err(io::ErrorKind::BrokenPipe.into());
+            return Err(Errno::PIPE.into());
         }
-        let lane = core.trunk.open()?;
+        let lane = core.trunk.open().map_err(|why| match why {
+            NoLane::Ending => Errno::PIPE,
+            NoLane::TooMany => Errno::MFILE,
+        })?;
         let theirs = self.begin(&mut core, lane);
         if theirs.is_err() {
             core.trunk.end(lane, End::Broken);

@@ -4,7 +4,7 @@ use std::{fmt, io, os::unix::net::UnixStream, sync::Arc, time::Duration};
 
 use mirrord_core::trunk::{Side, Terms};
 use mirrord_protocol::trunk::{Cutter, Join, StrandId, TrunkId};
-use rustix::rand::GetRandomFlags;
+use rustix::{io::Errno, rand::GetRandomFlags};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -107,7 +107,7 @@ impl Near {
     /// lane with its first bytes. May be called on any thread.
     ///
     /// # Errors
-    /// `BrokenPipe` when the trunk is over, `QuotaExceeded` when it has too many lanes, or what the kernel says.
+    /// `EPIPE` when the trunk is over, `EMFILE` when it has too many lanes, or what the kernel says.
     pub fn open(&self) -> io::Result<UnixStream> {
         self.carrier.open()
     }
@@ -117,7 +117,7 @@ impl Near {
     /// # Errors
     /// When the trunk is over before the answer has come.
     pub async fn round_trip(&self) -> io::Result<Duration> {
-        self.carrier.ask().await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.carrier.ask().await.map_err(|_| Errno::PIPE.into())
     }
 
     /// Goes in order: what was written to lanes so far is delivered, within a bound; the far side is told, and then the

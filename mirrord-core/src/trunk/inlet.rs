@@ -202,6 +202,15 @@ impl Inlet {
         self.consumed
     }
 
+    /// The sender is gone: what is here in order is all that there will be.
+    pub(super) fn cut_short(&mut self) {
+        if self.end_arrived().is_none() {
+            self.early.clear();
+            self.highest = self.received;
+            self.end = Some((self.received, End::Broken));
+        }
+    }
+
     /// Nobody reads any more.
     pub(super) fn deafen(&mut self) {
         self.is_deaf = true;

@@ -27,7 +27,6 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    io,
     time::Duration,
 };
 
@@ -115,6 +114,17 @@ pub enum Violation {
     /// More than a trunk may have.
     #[error("peer opened more than {MAX_LANES} lanes")]
     TooManyLanes,
+}
+
+/// Why there is no new lane.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum NoLane {
+    /// The trunk is over, or about to be.
+    #[error("the trunk is ending")]
+    Ending,
+    /// As many as a trunk may have are open.
+    #[error("{MAX_LANES} lanes are open")]
+    TooMany,
 }
 
 /// How a trunk is held.
@@ -213,13 +223,13 @@ impl Trunk {
     /// A new lane of ours.
     ///
     /// # Errors
-    /// `EMFILE`-like when there are too many, and a broken pipe when the trunk is ending.
-    pub fn open(&mut self) -> io::Result<LaneId> {
+    /// When there are too many, or the trunk is ending.
+    pub fn open(&mut self) -> Result<LaneId, NoLane> {
         if self.last_word.is_some() || self.parting {
-            return Err(io::ErrorKind::BrokenPipe.into());
+            return Err(NoLane::Ending);
         }
         if self.lanes.len() >= MAX_LANES {
-            return Err(io::ErrorKind::QuotaExceeded.into());
+            return Err(NoLane::TooMany);
         }
         let id = self.seen.next_own();
         self.lanes.insert(id, Lane::new(id));

@@ -137,7 +137,8 @@ impl Trunk {
         self.say_last(Saying::Violation(violation.to_string()));
     }
 
-    /// The peer has gone in order: what it sent is all here, and what we have for it is forgotten.
+    /// The peer has gone in order: what it sent is here, what we have for it is forgotten, and a lane that it could not
+    /// end in time is broken.
     pub fn release(&mut self) {
         let lanes: Vec<LaneId> = self.lanes.keys().copied().collect();
         for id in lanes {
@@ -146,6 +147,9 @@ impl Trunk {
                 lane.outlet.end(End::Broken);
                 lane.outlet.abandon();
                 self.charge_out -= charge;
+                let before = lane.inlet.charge();
+                lane.inlet.cut_short();
+                self.charge_in = self.charge_in + lane.inlet.charge() - before;
             }
             self.news.push(News::Lane(id));
             self.settle(id);

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mirrord_protocol::trunk::{
-    End, FIRST_WINDOW, Frame, LaneId, LaneReport, MAX_PIECE, Saying, StrandId, TRUNK_WINDOW,
+    End, FIRST_WINDOW, Frame, LaneId, LaneReport, MAX_LANES, MAX_PIECE, Saying, StrandId, TRUNK_WINDOW,
 };
 
 use self::pair::{MS, Pair};
-use super::{News, Violation};
+use super::{News, NoLane, Violation};
 
 const NEAR: usize = 0;
 const FAR: usize = 1;
@@ -201,6 +201,36 @@ fn a_break_is_heard_after_what_was_said_before_it() {
     assert_eq!((reader.read, reader.heard), (2000, Some(End::Broken)));
     assert_eq!(pair.write(FAR, lane, 10), 0);
     assert_eq!((pair.ends[NEAR].trunk.n_lanes(), pair.ends[FAR].trunk.n_lanes()), (0, 0));
+}
+
+#[test]
+fn who_goes_leaves_what_has_arrived_and_no_lane_open() {
+    let mut pair = Pair::new(2);
+    let (whole, part) = (pair.open(), pair.open());
+    for lane in [whole, part] {
+        pair.write(NEAR, lane, 1000);
+    }
+    pair.end(NEAR, whole, End::Finished);
+    pair.run();
+    pair.ends[FAR].trunk.release();
+    for lane in [whole, part] {
+        pair.read(FAR, lane, usize::MAX);
+    }
+    let heard = [whole, part].map(|lane| pair.ends[FAR].lanes[&lane].heard);
+    assert_eq!(heard, [Some(End::Finished), Some(End::Broken)]);
+    assert_eq!(pair.ends[FAR].lanes[&part].read, 1000);
+    assert_eq!((pair.ends[FAR].trunk.n_lanes(), pair.ends[FAR].trunk.charge()), (0, 0));
+}
+
+#[test]
+fn a_trunk_has_so_many_lanes_and_none_when_it_ends() {
+    let mut pair = Pair::new(1);
+    for _ in 0..MAX_LANES {
+        pair.open();
+    }
+    assert_eq!(pair.ends[NEAR].trunk.open(), Err(NoLane::TooMany));
+    pair.ends[NEAR].trunk.begin_parting();
+    assert_eq!(pair.ends[NEAR].trunk.open(), Err(NoLane::Ending));
 }
 
 #[test]
