@@ -115,7 +115,7 @@ spec:
     - name: counter
       image: mirrord-workload:1
       imagePullPolicy: IfNotPresent
-      command: [nc, -lk, -p, "9000", -e, cat]
+      command: [nc, -ll, -p, "9000", -e, cat]
       readinessProbe: {exec: {command: [sh, -c, "netstat -ltn | grep -q :9000"]}, periodSeconds: 1}
 ---
 apiVersion: v1

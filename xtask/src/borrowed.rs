@@ -49,11 +49,12 @@ impl Borrowed {
         };
     }
 
-    /// Brings the cluster up with what the stories need, and tells them where it is.
-    pub(crate) fn prepare(&mut self, command: &mut Command) {
+    /// Brings the cluster up with what the stories need, and tells them where it is; the agent is as built for the desk,
+    /// or for users.
+    pub(crate) fn prepare(&mut self, command: &mut Command, is_desk: bool) {
         self.wait();
         if matches!(self.state, State::Possible) {
-            match self.bring_up() {
+            match self.bring_up(is_desk) {
                 Ok((kubeconfig, agent)) => {
                     command.env(TOLD, kubeconfig).env("MIRRORD_TEST_AGENT_IMAGE", agent);
                 }
@@ -68,15 +69,15 @@ impl Borrowed {
         command.env("RUST_TEST_THREADS", "4");
     }
 
-    fn bring_up(&mut self) -> Result<(PathBuf, String), String> {
+    fn bring_up(&mut self, is_desk: bool) -> Result<(PathBuf, String), String> {
         let (kubeconfig, is_new) = cluster::up()?;
         self.is_new |= is_new;
         cluster::load_workloads()?;
         // Others may use the same cluster with another agent.
-        let archive = image::agent("desk", true)?;
+        let archive = image::agent("story", is_desk)?;
         let bytes = fs::read(&archive).map_err(|error| format!("{}: {error}", archive.display()))?;
-        let tag = format!("desk-{}", &archive::hex(&bytes)[..12]);
-        cluster::load(&image::agent(&tag, true)?)?;
+        let tag = format!("story-{}", &archive::hex(&bytes)[..12]);
+        cluster::load(&image::agent(&tag, is_desk)?)?;
         fs::remove_file(archive.with_file_name(format!("mirrord-agent-{tag}.tar")))
             .map_err(|it| it.to_string())?;
         Ok((kubeconfig, format!("mirrord-agent:{tag}")))

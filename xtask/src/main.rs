@@ -25,7 +25,11 @@ const DEEDS: &[Deed] = &[
     ("build [--release]", "layer, agent and command; with --release, the one file", build::run),
     ("test [FLOOR]", "prove it: floors 0 to 5 and `cluster`, or one of them", test::test),
     ("lint", "format and clippy, with warnings as errors", lint::lint),
-    ("bench [--quick]", "what it costs, as ratios to a direct run inside the target", bench::bench),
+    (
+        "bench [cluster] [--quick]",
+        "what it costs, as ratios to a direct run, or to `kubectl port-forward`",
+        bench::bench,
+    ),
     (
         "image [--desk] [--tag TAG] [--load]",
         "the agent's image, as an archive; no engine is needed",

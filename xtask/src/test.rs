@@ -77,7 +77,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
         let mut command = cargo();
         command.arg("test").args(*arguments).args(["--no-fail-fast", "--quiet"]);
         if let Some(ground) = ground.as_mut().filter(|_| *floor == CLUSTER) {
-            ground.prepare(&mut command);
+            ground.prepare(&mut command, true);
         }
         climb(&mut command, &mut tally)?;
         say(&format!("floor {floor}: {name}: {:.1} s", start.elapsed().as_secs_f32()));

@@ -21,6 +21,7 @@ pub(super) const MARK: &str = "MIRRORD_STORY";
 pub struct ClusterSession {
     file: NamedTempFile,
     kubeconfig: NamedTempFile,
+    namespace: String,
     pub(super) mark: String,
 }
 
@@ -46,7 +47,8 @@ impl Namespace {
         });
         lay_over(&mut configuration, more);
         let mark = format!("{}-{}", self.name, COUNT.fetch_add(1, Ordering::Relaxed));
-        ClusterSession { file: written("story-", &configuration), kubeconfig, mark }
+        let namespace = self.name.clone();
+        ClusterSession { file: written("story-", &configuration), kubeconfig, namespace, mark }
     }
 }
 
@@ -60,6 +62,14 @@ impl ClusterSession {
             command.env_remove(name);
         }
         command.env("KUBECONFIG", self.kubeconfig.path());
+        command
+    }
+
+    /// `kubectl` as this developer, in the target's namespace.
+    #[must_use]
+    pub fn kubectl(&self) -> Command {
+        let mut command = super::kubectl(self.kubeconfig.path());
+        command.args(["--namespace", &self.namespace]);
         command
     }
 

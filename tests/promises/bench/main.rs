@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a number that cannot be had is none")]
 #![expect(clippy::print_stdout, reason = "a bench speaks")]
 
+mod cluster;
+mod link;
 mod work;
 
 use std::{env, fs, path::Path, process::Command, time::Instant};
@@ -35,10 +37,13 @@ fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
+        ["work", row] if row.starts_with("link-") => println!("{}", link::measure(row)),
         ["work", row] => println!("{}", work::measure(row)),
+        ["cluster"] => cluster::run(5),
+        ["cluster", "--quick"] => cluster::run(1),
         ["--quick"] => run(3),
         [] => run(7),
-        _ => println!("usage: bench [--quick]"),
+        _ => println!("usage: bench [cluster] [--quick]"),
     }
 }
 
@@ -105,12 +110,12 @@ fn milliseconds(command: &mut Command) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 
-fn number(command: &mut Command) -> f64 {
+pub(crate) fn number(command: &mut Command) -> f64 {
     let told = Transcript::of(command);
     told.stdout.trim().parse().unwrap_or_else(|_| panic!("no number: {told:?}"))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
