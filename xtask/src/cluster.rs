@@ -141,8 +141,10 @@ fn down_held() -> Result<(), String> {
 /// Every part still runs, and the API server is content.
 fn is_up(kubeconfig: &Path) -> bool {
     let Ok(pids) = fs::read_dir(Path::new(RUN).join("pid")) else { return false };
+    let mark = format!("MIRRORD_CLUSTER={RUN}");
     let is_running = |pid: &str| {
-        fs::read_link(format!("/proc/{}/cwd", pid.trim())).is_ok_and(|folder| folder == Path::new(RUN))
+        let environment = fs::read(format!("/proc/{}/environ", pid.trim())).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|it| it == mark.as_bytes())
     };
     let mut pids = pids.flatten().map(|entry| fs::read_to_string(entry.path()).unwrap_or_default());
     let mut asked = Command::new("kubectl");

@@ -99,6 +99,7 @@ fn write(run: &Path, known: &BTreeMap<Key, Vec<(String, IpAddr)>>) -> std::io::R
     let fresh = run.join("hosts.fresh");
     fs::write(&fresh, lines.concat())?;
     fs::rename(fresh, run.join("hosts"))?;
-    let pid = fs::read_to_string(run.join("dnsmasq.pid"))?;
+    // A resolver that has not begun yet reads them when it does.
+    let Ok(pid) = fs::read_to_string(run.join("pid/dnsmasq")) else { return Ok(()) };
     Command::new("kill").args(["-HUP", pid.trim()]).status().map(drop)
 }
