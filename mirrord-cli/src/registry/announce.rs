@@ -33,6 +33,7 @@ impl Announcement {
                 folder.remove(&session);
             }
         }
+        folder.remove_nameless();
         // It gets its name when it listens: before that, others would take it for a dead one.
         let before = format!(".{session_id}");
         let made = Self::listen(&folder, &before).and_then(|listener| {

@@ -1,10 +1,14 @@
 //! Asks the proxy of a session by HTTP on its socket.
 
-use std::{io, os::unix::net::UnixStream as StdStream, time::Duration};
+use std::{io, time::Duration};
 
 use http_body_util::{BodyExt, Collected, Empty, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+};
 use thiserror::Error;
 use tokio::net::UnixStream;
 
@@ -32,13 +36,21 @@ pub(crate) enum Gone {
 
 /// Whether nobody listens at a session's socket.
 pub(super) fn is_dead(folder: &Folder, session_id: &str) -> bool {
-    let connected = StdStream::connect(folder.socket(session_id));
-    connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    knock(folder, session_id) == Err(Errno::CONNREFUSED)
 }
 
 /// Whether the session is there.
 pub(crate) fn is_there(folder: &Folder, session_id: &str) -> bool {
-    StdStream::connect(folder.socket(session_id)).is_ok()
+    // A proxy that stands still, and has many waiting at its door, is there, too.
+    matches!(knock(folder, session_id), Ok(()) | Err(Errno::AGAIN))
+}
+
+/// Connects, and does not wait for whoever takes connections.
+fn knock(folder: &Folder, session_id: &str) -> Result<(), Errno> {
+    let name = SocketAddrUnix::new(folder.socket(session_id))?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &name)
 }
 
 /// What a session tells of itself. The socket of a dead one is removed.

@@ -7,12 +7,16 @@ use std::{
         unix::fs::{DirBuilderExt, PermissionsExt},
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::fs::{Mode, OFlags};
 
 /// What a socket is called after its session's id.
 const ENDING: &str = ".sock";
+
+/// No proxy needs so long to give its socket a name.
+const NAMING_TIME: Duration = Duration::from_secs(60);
 
 /// The folder, open.
 #[derive(Debug)]
@@ -66,6 +70,18 @@ impl Folder {
         }
         sessions.sort();
         Ok(sessions)
+    }
+
+    /// Removes sockets that their proxies did not live to name.
+    pub(super) fn remove_nameless(&self) {
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let is_nameless = entry.file_name().as_encoded_bytes().starts_with(b".");
+            let changed = entry.metadata().and_then(|it| it.modified()).ok();
+            let age = changed.and_then(|changed| changed.elapsed().ok()).unwrap_or_default();
+            if is_nameless && age > NAMING_TIME {
+                drop(fs::remove_file(entry.path()));
+            }
+        }
     }
 
     /// Gives a socket its session's name.
