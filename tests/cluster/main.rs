@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that cannot be told has failed")]
 
 mod agents;
+mod commands;
 mod ends;
 mod guest;
 mod incoming;

@@ -84,8 +84,14 @@ impl ClusterSession {
     /// Another command of `mirrord`, with this configuration.
     #[must_use]
     pub fn other(&self, name: &str) -> Command {
+        self.other_of(&[name])
+    }
+
+    /// The same, where its name has several words.
+    #[must_use]
+    pub fn other_of(&self, name: &[&str]) -> Command {
         let mut command = self.mirrord();
-        command.arg(name).arg("--config-file").arg(self.file.path());
+        command.args(name).arg("--config-file").arg(self.file.path());
         command
     }
 }
