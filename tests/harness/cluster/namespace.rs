@@ -108,7 +108,8 @@ impl Namespace {
     /// What a Service answers to a pod, `client`, that asks for a path; nothing if it does not.
     #[must_use]
     pub fn asked(&self, url: &str) -> String {
-        self.inside("client", &["wget", "-q", "-T", "5", "-O", "-", url]).stdout
+        // Of a static busybox, `wget -T` ends by a fault.
+        self.inside("client", &["timeout", "5", "wget", "-q", "-O", "-", url]).stdout
     }
 
     /// Waits until a Service answers so.
