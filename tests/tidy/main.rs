@@ -17,8 +17,15 @@ use std::{
 use mirrord_tests::programs::repository;
 
 /// The crates that users get.
-const PRODUCT: [&str; 6] =
-    ["mirrord-protocol", "mirrord-core", "mirrord-config", "mirrord-layer", "mirrord-agent", "mirrord-cli"];
+const PRODUCT: [&str; 7] = [
+    "mirrord-protocol",
+    "mirrord-core",
+    "mirrord-config",
+    "mirrord-trunk",
+    "mirrord-layer",
+    "mirrord-agent",
+    "mirrord-cli",
+];
 
 /// A file of ours: its path in the repository, and its text.
 struct Source {
