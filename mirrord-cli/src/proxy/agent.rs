@@ -2,7 +2,10 @@
 
 use std::{
     os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use mirrord_core::proxy::lost;
@@ -24,11 +27,13 @@ struct Inner {
     state: Mutex<State>,
     /// The files that are open there, where an agent may be followed by another.
     handles: Option<Arc<Handles>>,
+    /// Whether somebody looks for another one when it is gone.
+    is_kept: AtomicBool,
 }
 
 enum State {
-    /// It is there.
-    Linked(Link),
+    /// It is there, as far as is known; and what has seen that it is not.
+    Linked(Link, Vec<Waiter>),
     /// Another one is looked for: what wants it waits.
     Sought(Vec<Waiter>),
     /// It is gone, and no other was found.
@@ -41,13 +46,26 @@ type Waiter = Box<dyn FnOnce(Option<Link>) + Send>;
 impl Agent {
     /// The one agent of a session, which ends with it.
     pub(crate) fn only(link: Link) -> Self {
-        Self(Arc::new(Inner { state: Mutex::new(State::Linked(link)), handles: None }))
+        Self(Arc::new(Inner {
+            state: Mutex::new(State::Linked(link, Vec::new())),
+            handles: None,
+            is_kept: AtomicBool::new(false),
+        }))
     }
 
     /// The first of what may be several agents, one after another.
     pub(crate) fn first(link: Link) -> Self {
         let handles = Some(Arc::default());
-        Self(Arc::new(Inner { state: Mutex::new(State::Linked(link)), handles }))
+        Self(Arc::new(Inner {
+            state: Mutex::new(State::Linked(link, Vec::new())),
+            handles,
+            is_kept: AtomicBool::new(false),
+        }))
+    }
+
+    /// From now on somebody tells when it is gone, and looks for another one.
+    pub(crate) fn keep(&self) {
+        self.0.is_kept.store(true, Ordering::Release);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -57,14 +75,17 @@ impl Agent {
     /// The agent is gone, and another one is looked for: calls wait for it from now on.
     pub(crate) fn seek(&self) {
         let mut state = self.state();
-        if !matches!(*state, State::Sought(_)) {
-            *state = State::Sought(Vec::new());
-        }
+        let waiters = match &mut *state {
+            State::Linked(_, waiters) => std::mem::take(waiters),
+            State::Sought(_) => return,
+            State::Lost => Vec::new(),
+        };
+        *state = State::Sought(waiters);
     }
 
     /// There is an agent again.
     pub(crate) fn set(&self, link: &Link) {
-        self.settle(State::Linked(link.clone()), Some(link));
+        self.settle(State::Linked(link.clone(), Vec::new()), Some(link));
     }
 
     /// There is none: calls fail from now on.
@@ -82,17 +103,19 @@ impl Agent {
 
     fn settle(&self, state: State, link: Option<&Link>) {
         let before = std::mem::replace(&mut *self.state(), state);
-        if let State::Sought(waiters) = before {
+        if let State::Sought(waiters) | State::Linked(_, waiters) = before {
             for waiter in waiters {
                 waiter(link.cloned());
             }
         }
     }
 
-    fn with_link(&self, then: impl FnOnce(Option<Link>) + Send + 'static) {
+    /// Waits for a link; `but` is one that has ended.
+    fn with_link(&self, but: Option<u64>, then: impl FnOnce(Option<Link>) + Send + 'static) {
         let mut state = self.state();
         let link = match &mut *state {
-            State::Linked(link) => Some(link.clone()),
+            State::Linked(link, waiters) if Some(link.id()) == but => return waiters.push(Box::new(then)),
+            State::Linked(link, _) => Some(link.clone()),
             State::Sought(waiters) => return waiters.push(Box::new(then)),
             State::Lost => None,
         };
@@ -103,7 +126,7 @@ impl Agent {
     /// The link to it, if there is one now.
     pub(crate) fn current(&self) -> Option<Link> {
         match &*self.state() {
-            State::Linked(link) => Some(link.clone()),
+            State::Linked(link, _) => Some(link.clone()),
             State::Sought(_) | State::Lost => None,
         }
     }
@@ -111,7 +134,7 @@ impl Agent {
     /// The link to it, once there is one; none if there will be none.
     pub(crate) async fn link(&self) -> Option<Link> {
         let (link_tx, link_rx) = oneshot::channel();
-        self.with_link(move |link| drop(link_tx.send(link)));
+        self.with_link(None, move |link| drop(link_tx.send(link)));
         link_rx.await.unwrap_or_default()
     }
 
@@ -130,11 +153,37 @@ impl Agent {
         descriptor: Option<OwnedFd>,
         tell: impl FnOnce(Outcome) + Send + 'static,
     ) {
-        let handles = self.0.handles.clone();
-        self.with_link(move |link| match (link, handles) {
-            (None, _) => tell(Err(lost::fault(&call))),
-            (Some(link), None) => link.ask(call, descriptor, tell),
-            (Some(link), Some(handles)) => handles.ask(&link, call, descriptor, tell),
+        let Some(handles) = self.0.handles.clone() else {
+            return self.with_link(None, move |link| match link {
+                Some(link) => link.ask(call, descriptor, tell),
+                None => tell(Err(lost::fault(&call))),
+            });
+        };
+        let is_kept = self.0.is_kept.load(Ordering::Acquire);
+        if is_kept && descriptor.is_none() && lost::may_repeat(&call) {
+            return self.ask_twice(handles, call, tell);
+        }
+        self.with_link(None, move |link| match link {
+            Some(link) => handles.ask(&link, call, descriptor, tell),
+            None => tell(Err(lost::fault(&call))),
+        });
+    }
+
+    /// Asks, and if the agent ends instead of answering, the next one.
+    fn ask_twice(&self, handles: Arc<Handles>, call: AgentCall, tell: impl FnOnce(Outcome) + Send + 'static) {
+        let this = self.clone();
+        self.with_link(None, move |link| {
+            let Some(link) = link else { return tell(Err(lost::fault(&call))) };
+            let asked = link.clone();
+            handles.clone().ask(&link, call.clone(), None, move |outcome| {
+                if outcome.is_ok() || !asked.is_gone() {
+                    return tell(outcome);
+                }
+                this.with_link(Some(asked.id()), move |link| match link {
+                    Some(link) => handles.ask(&link, call, None, tell),
+                    None => tell(outcome),
+                });
+            });
         });
     }
 

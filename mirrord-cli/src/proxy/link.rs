@@ -9,7 +9,7 @@ use std::{
     },
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -69,6 +69,7 @@ struct Inner {
     pending: Mutex<Pending<Waiter>>,
     outbox: Mutex<VecDeque<Letter>>,
     blocked: Notify,
+    is_gone: AtomicBool,
 }
 
 struct Waiter {
@@ -109,6 +110,7 @@ impl Link {
             pending: Mutex::default(),
             outbox: Mutex::default(),
             blocked: Notify::new(),
+            is_gone: AtomicBool::new(false),
         }));
         tokio::spawn(link.clone().listen(inbox, events));
         tokio::spawn(link.clone().deliver());
@@ -118,6 +120,11 @@ impl Link {
     /// By which this link is told from every other one of the session.
     pub(crate) fn id(&self) -> u64 {
         self.0.id
+    }
+
+    /// Whether it has ended: what failed may have failed for that alone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.is_gone.load(Ordering::Acquire)
     }
 
     /// Asks, and waits for the answer.
@@ -237,6 +244,7 @@ impl Link {
         }
         // Whatever ended it, the agent shall not believe that anybody still listens.
         let _ = shutdown(self.0.control.get_ref(), Shutdown::Both);
+        self.0.is_gone.store(true, Ordering::Release);
         for waiter in lock(&self.0.pending).handle_lost() {
             (waiter.tell)(Err(waiter.fault));
         }

@@ -165,8 +165,9 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
     let serving = tokio::spawn(layers.clone().serve(listener));
     let incoming = &layers.session.incoming;
     let mut keeper = far.keeper(&agent, incoming, &complaints, events_tx);
-    let mut hall =
-        Hall { incoming, events, deliveries: JoinSet::new(), ear: keeper.as_ref().map(Keeper::ear) };
+    let ear = keeper.as_ref().map(Keeper::ear);
+    let (deliveries, checks) = (JoinSet::new(), JoinSet::new());
+    let mut hall = Hall { incoming, events, deliveries, checks, ear };
     let end = tokio::select! {
         end = layers.watch.end() => end,
         end = hall.drive() => end,
@@ -202,6 +203,8 @@ struct Hall<'a> {
     incoming: &'a Arc<Incoming>,
     events: mpsc::UnboundedReceiver<Event>,
     deliveries: JoinSet<()>,
+    /// At most one: it may have to wait for an agent.
+    checks: JoinSet<()>,
     ear: Option<KeeperEar>,
 }
 
@@ -214,7 +217,11 @@ impl Hall<'_> {
             tokio::select! {
                 Some(event) = self.events.recv() => self.take_in(event),
                 Some(_) = self.deliveries.join_next() => {}
-                _ = check.tick() => self.incoming.check().await,
+                Some(_) = self.checks.join_next() => {}
+                _ = check.tick(), if self.checks.is_empty() => {
+                    let incoming = self.incoming.clone();
+                    self.checks.spawn(async move { incoming.check().await });
+                }
             }
         }
     }

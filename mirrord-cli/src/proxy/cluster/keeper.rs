@@ -123,6 +123,7 @@ impl Keeper {
             tasks: JoinSet::new(),
             trunks: JoinSet::new(),
         };
+        keeper.agent.keep();
         keeper.admit(first);
         keeper.follow();
         keeper
@@ -137,7 +138,7 @@ impl Keeper {
     pub(crate) async fn keep(&mut self) {
         loop {
             tokio::select! {
-                news = self.news_rx.recv() => if let Some(news) = news { self.handle(news).await },
+                news = self.news_rx.recv() => if let Some(news) = news { self.handle(news) },
                 Some(_) = self.tasks.join_next() => {}
                 Some(_) = self.trunks.join_next() => {}
             }
@@ -166,7 +167,7 @@ impl Keeper {
 }
 
 impl Keeper {
-    async fn handle(&mut self, news: News) {
+    fn handle(&mut self, news: News) {
         match news {
             News::Trunk(key, link, event) => self.handle_trunk(&key, link, event),
             News::StillAway(key, link) => {
@@ -195,9 +196,8 @@ impl Keeper {
             }
             News::Joined(key, Ok(standing)) => {
                 self.crowd.finish_join(&key, true);
-                let link = standing.link.clone();
+                self.subscribe(standing.link.clone());
                 self.admit(*standing);
-                self.incoming.join(&link).await;
             }
             News::Joined(key, Err(trouble)) => {
                 self.crowd.finish_join(&key, false);
@@ -206,7 +206,7 @@ impl Keeper {
                 let words = trouble.words().join(": ");
                 self.complaints.tell(&format!("the traffic of pod `{pod}` stays with it: {words}"));
             }
-            News::Found(standing) => self.handle_found(*standing).await,
+            News::Found(standing) => self.handle_found(*standing),
             News::NotFound(trouble) => {
                 self.agent.lose();
                 let (words, hint) = (trouble.words().join(": "), trouble.hint());
@@ -281,16 +281,18 @@ impl Keeper {
         let Some(member) = self.members.remove(key) else { return };
         let Standing { agent, link, trunk, .. } = &member.standing;
         tracing::warn!(key, ?farewell, ?why, "an agent is gone");
+        let was_representative = self.crowd.representative() == Some(key);
+        if was_representative {
+            // Before its last callers hear that it is gone: they may ask again.
+            self.agent.seek();
+            self.last_ended.clone_from(agent);
+        }
         self.incoming.leave(link);
         link.cut();
         trunk.part();
         if let Some(agent) = agent.clone() {
             let reach = self.reach.clone();
             self.tasks.spawn(async move { reach.remove(&agent).await });
-        }
-        let was_representative = self.crowd.representative() == Some(key);
-        if was_representative {
-            self.last_ended.clone_from(agent);
         }
         self.crowd.handle_gone(key);
         if was_representative {
@@ -316,13 +318,19 @@ impl Keeper {
         self.complaints.tell(&format!("the session goes on at {}", member.standing.place()));
     }
 
-    async fn handle_found(&mut self, standing: Standing) {
+    fn handle_found(&mut self, standing: Standing) {
         let (key, link, place) = (standing.key(), standing.link.clone(), standing.place());
         self.admit(standing);
         self.crowd.handle_found(key);
         self.agent.set(&link);
-        self.incoming.join(&link).await;
+        self.subscribe(link);
         self.complaints.tell(&format!("the session goes on at {place}"));
+    }
+
+    /// Has what is subscribed subscribed at one more agent.
+    fn subscribe(&mut self, link: Link) {
+        let incoming = self.incoming.clone();
+        self.tasks.spawn(async move { incoming.join(&link).await });
     }
 
     /// Lets an agent stand beside one more pod.
