@@ -77,6 +77,9 @@ pub(crate) fn give_up_rights() -> io::Result<()> {
         | CapabilitySet::NET_BIND_SERVICE;
     rustix::thread::set_no_new_privs(true)?;
     let ours = rustix::thread::capabilities(None)?;
+    // Who lacks this right may look only at processes that have no right which he lacks (`ptrace(2)`): in the target's
+    // own pod, where an old cluster gives us what it gave the target, all of it is needed.
+    let kept = if ours.permitted.contains(CapabilitySet::SYS_PTRACE) { kept } else { CapabilitySet::all() };
     let sets = CapabilitySets {
         effective: ours.effective & kept,
         permitted: ours.permitted & kept,

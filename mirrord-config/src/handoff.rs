@@ -28,7 +28,7 @@ pub enum DataPath {
 pub struct Facts {
     /// How descriptors reach the guest.
     pub data_path: DataPath,
-    /// Whether there is a target at all.
+    /// Whether there is a target at all, or an agent that stands elsewhere without one.
     pub has_target: bool,
     /// The target's host name.
     pub hostname: String,

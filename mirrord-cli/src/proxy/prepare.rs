@@ -25,7 +25,7 @@ use super::{
     relay::Relays,
     session::{Proxied, Session},
     settings::Settings,
-    start::{Order, Ready},
+    start::{Order, Place, Ready},
     watch::Watch,
 };
 
@@ -61,8 +61,9 @@ pub(crate) async fn prepare(
     let path_prefix = files.path_prefix().await?;
     let facts = Facts {
         data_path: order.data_path,
-        has_target: order.place.has_target(),
-        hostname: target.hostname.clone(),
+        // An agent on its own in a cluster is a target for names and connections; its name is nobody's.
+        has_target: order.place != Place::Here,
+        hostname: if order.place.has_target() { target.hostname.clone() } else { String::new() },
         // Elsewhere the same number means another network.
         netns_cookie: if order.place.is_here() { target.netns_cookie } else { 0 },
         path_prefix,

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -36,6 +37,21 @@ impl Namespace {
         left.extend(objects.lines().map(str::to_owned));
         left.extend(self.rules());
         left
+    }
+
+    /// The agents of this namespace that run on this machine: their processes.
+    #[must_use]
+    pub fn agents(&self) -> Vec<i32> {
+        let path = "jsonpath={.items[*].metadata.uid}";
+        let uids = self.said(&["get", "pods", "-l", "app=mirrord", "-o", path]);
+        let uids: Vec<String> = uids.split_whitespace().map(|uid| format!("pod{uid}")).collect();
+        let is_ours = |folder: &Path| {
+            let groups = fs::read_to_string(folder.join("cgroup")).unwrap_or_default();
+            let words = fs::read(folder.join("cmdline")).unwrap_or_default();
+            words.starts_with(b"/mirrord-agent") && uids.iter().any(|uid| groups.contains(uid.as_str()))
+        };
+        let found = fs::read_dir("/proc").unwrap().flatten().filter(|entry| is_ours(&entry.path()));
+        found.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
     }
 
     /// The firewall rules, and agents, in the pods of this namespace that stand on this machine.
