@@ -13,9 +13,11 @@ fn an_ephemeral_agent_serves_from_within_the_pod() {
     let Some(shop) = Namespace::with(SHOP) else { return };
     let pod = shop.ready("app=shop", 1).remove(0);
     let session = shop.session("deployment/shop", &json!({ "agent": { "ephemeral": true } }));
-    let script = "echo $POD_NAME; cat /scratch/journal; exec 3<>/dev/tcp/shop/80; echo GET / >&3; cat <&3";
+    let script = r"echo $POD_NAME; cat /scratch/journal
+        exec 3<>/dev/tcp/shop/80; printf 'GET / HTTP/1.0\r\n\r\n' >&3; cat <&3";
     let told = Transcript::of(session.command(system("bash").unwrap()).args(["-c", script]));
     assert!(told.stdout.starts_with(&format!("{pod}\nopened by {pod}\n")), "{told:?}");
+    assert!(told.stdout.ends_with(&format!("the shop itself, {pod}\n")), "{told:?}");
     let containers = "jsonpath={.spec.ephemeralContainers[*].image}";
     assert!(shop.said(&["get", "pod", &pod, "-o", containers]).contains("mirrord-agent"));
     shop.assert_clean(&[&session]);
