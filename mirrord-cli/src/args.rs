@@ -67,6 +67,9 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Answer the calls of a guest; started by `exec`. With a program: become it, as a guest that is supervised.
+    #[command(hide = true)]
+    Supervise(SuperviseArguments),
     /// Serve one session; started by `exec`.
     #[command(hide = true, name = "intproxy")]
     Proxy,
@@ -78,8 +81,8 @@ pub(crate) struct ExecArguments {
     #[command(flatten)]
     pub(crate) session: SessionFlags,
     /// How the program's calls are caught.
-    #[arg(long, value_enum, env = "MIRRORD_ENGINE", default_value_t = Engine::Auto)]
-    pub(crate) engine: Engine,
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    engine: Option<Engine>,
     /// The program, and what it is told.
     #[arg(
         value_name = "COMMAND",
@@ -88,6 +91,26 @@ pub(crate) struct ExecArguments {
         trailing_var_arg = true
     )]
     pub(crate) command: Vec<OsString>,
+}
+
+impl ExecArguments {
+    /// The flags as the environment variables that they are short for.
+    pub(crate) fn overrides(&self) -> Overrides {
+        let mut overrides = self.session.overrides();
+        overrides.extend(self.engine.map(|engine| ("MIRRORD_ENGINE", word(engine))));
+        overrides
+    }
+}
+
+/// What `supervise` is told.
+#[derive(Debug, Args)]
+pub(crate) struct SuperviseArguments {
+    /// The program's file, if this process is to become a guest.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: Option<PathBuf>,
+    /// What the program is told, its name first.
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<OsString>,
 }
 
 /// All flags of a session.
@@ -122,11 +145,13 @@ impl SessionFlags {
 
 /// How calls are caught (DESIGN 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Engine {
-    /// The best that the program allows.
+enum Engine {
+    /// By the layer where the program can take it, by the supervisor where it cannot.
     Auto,
-    /// By symbols of libc.
+    /// By a library within the program, which takes the place of libc's functions.
     Layer,
+    /// By a supervisor beside the program, which answers its system calls.
+    Supervisor,
 }
 
 /// What `ls` is told.

@@ -15,6 +15,7 @@ use crate::{
     environment::Variables,
     inherited,
     report::{CANNOT_BE_RUN, Explain, NOT_FOUND},
+    supervisor::start::{SuperviseError, Supervision},
 };
 
 /// What the dynamic loader loads before the program (`ld.so(8)`).
@@ -36,6 +37,9 @@ pub(crate) enum BecomeError {
         #[source]
         why: Errno,
     },
+    /// Nobody would answer its calls.
+    #[error(transparent)]
+    Unsupervised(#[from] SuperviseError),
     /// The user's argument, or the target's variable, has a zero inside.
     #[error("an argument or a variable of `{}` has a zero byte inside", program.display())]
     Zero {
@@ -57,6 +61,7 @@ impl Explain for BecomeError {
             Self::Refused { why: Errno::ENOEXEC, .. } => {
                 Some("it is no program of this machine: build it for this one".to_owned())
             }
+            Self::Unsupervised(why) => why.hint(),
             _ => None,
         }
     }
@@ -101,11 +106,12 @@ impl Injection<'_> {
     }
 }
 
-/// Becomes the program: the same process, terminal, group, descriptors, signals.
+/// Becomes the program: the same process, terminal, group, descriptors, signals; supervised, if it is to be.
 pub(crate) fn become_guest(
     program: &Path,
     command: &[OsString],
     variables: Variables,
+    supervision: Option<Supervision>,
 ) -> Result<Infallible, BecomeError> {
     let zero = |why| BecomeError::Zero { program: program.to_owned(), why };
     let n_bytes = variables.size() + command.iter().map(|word| word.len() + 1).sum::<usize>();
@@ -113,6 +119,9 @@ pub(crate) fn become_guest(
     let mut words = command.iter().map(|word| text(word)).collect::<Result<Vec<_>, _>>().map_err(zero)?;
     let assignments =
         variables.into_assignments().map(CString::new).collect::<Result<Vec<_>, _>>().map_err(zero)?;
+    if let Some(supervision) = supervision {
+        supervision.begin()?;
+    }
     inherited::give_back();
     let mut why = execve(&path, &words, &assignments).err().unwrap_or(Errno::UnknownErrno);
     if why == Errno::ENOEXEC && is_text(program) {

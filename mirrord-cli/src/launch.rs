@@ -8,6 +8,7 @@ use mirrord_protocol::proxy::names::PROXY_ADDRESS;
 use thiserror::Error;
 
 use crate::{
+    engine::{self, Chosen},
     args::ExecArguments,
     assets::{self, Asset},
     environment::{Overlay, Variables},
@@ -38,16 +39,17 @@ pub(crate) fn launch(arguments: &ExecArguments) -> Result<Infallible, Report> {
     refuse_nesting()?;
     let mut progress = Progress::begin("mirrord exec");
     let flags = &arguments.session;
-    let resolved = settings::load(flags.config.config_file.as_deref(), flags.overrides())?;
+    let resolved = settings::load(flags.config.config_file.as_deref(), arguments.overrides())?;
     let lowered = &resolved.lowered;
     for warning in &resolved.warnings {
         progress.warn(warning, None);
     }
     let overlay = Overlay::load(&lowered.environment)?;
     let program = look_at_program(&arguments.command, lowered, &progress)?;
+    let takes_layer = program.takes_layer && program.engine == Chosen::Layer;
 
     let us = rustix::process::getpid().as_raw_nonzero().get();
-    let Session { order, ready, layer, .. } = stand(lowered, &mut progress, Some(us), program.takes_layer)?;
+    let Session { order, ready, layer, .. } = stand(lowered, &mut progress, Some(us), takes_layer)?;
 
     let mut variables = overlay.lay_over(Variables::own(), &ready.environment);
     Injection { layer: layer.as_deref(), address: &ready.address, session_id: &order.session_id }
@@ -55,8 +57,10 @@ pub(crate) fn launch(arguments: &ExecArguments) -> Result<Infallible, Report> {
     for line in summary::lines(lowered, order.data_path, &ready.hostname, &order.session_id) {
         progress.info(&line);
     }
+    progress.info(&program.engine.words());
+    let supervision = engine::prepare(&program.engine, &ready.address, &variables, lowered.allows_rings)?;
     progress.ready();
-    Ok(become_guest(&program.file, &arguments.command, variables)?)
+    Ok(become_guest(&program.file, &arguments.command, variables, supervision)?)
 }
 
 /// A guest cannot have guests.
@@ -111,16 +115,15 @@ pub(crate) fn stand(
 struct Program {
     file: PathBuf,
     takes_layer: bool,
+    engine: Chosen,
 }
 
-/// Finds the program, and tells what the engine cannot do with it.
+/// Finds the program, chooses its engine, and tells what that cannot do with it.
 fn look_at_program(command: &[OsString], lowered: &Lowered, progress: &Progress) -> Result<Program, Report> {
     let path = env::var_os("PATH");
     let word = command.first().cloned().unwrap_or_default();
     let file = program::find(&word, path.as_deref())?;
     let inspection = inspect::inspect(&file, command, path.as_deref(), &lowered.rules.process);
-    for finding in &inspection.findings {
-        progress.warn(&finding.what, Some(&finding.hint));
-    }
-    Ok(Program { file, takes_layer: inspection.takes_layer })
+    let engine = engine::choose(lowered.engine, &inspection, progress)?;
+    Ok(Program { file, takes_layer: inspection.takes_layer, engine })
 }

@@ -3,6 +3,7 @@
 mod args;
 mod assets;
 mod commands;
+mod engine;
 mod environment;
 mod inherited;
 mod inject;
@@ -20,6 +21,7 @@ mod session;
 mod settings;
 mod stand_in;
 mod summary;
+mod supervisor;
 mod targets;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mirrord_config::{Lowered, handoff::DataPath, lower::DataPathChoice};
+use mirrord_config::{Lowered, handoff::DataPath, lower::{DataPathChoice, Engine}};
 use mirrord_core::target::Target;
 use mirrord_protocol::agent::env::EnvironmentCall;
 use thiserror::Error;
@@ -56,6 +56,7 @@ pub(crate) fn order(
             DataPathChoice::Auto if is_here => DataPath::Passed,
             DataPathChoice::Auto | DataPathChoice::Proxied => DataPath::Proxied,
         },
+        hands_over: lowered.engine != Engine::Layer && crate::supervisor::start::support().is_ok(),
         start_dir: env::current_dir().map_err(NoWorkingDirectory)?,
         debugger_ports: lowered.debugger_ports.clone(),
         start_idle_timeout: lowered.proxy.start_idle_timeout,

@@ -10,6 +10,7 @@ use crate::{
         feature::Feature,
         kubernetes::{Ci, Container, ExternalProxy, StartupRetry},
         proxy::InternalProxy,
+        supervisor::Supervisor,
         target::Target,
     },
     shape::{OneOrMany, one_or_many},
@@ -31,6 +32,8 @@ pub struct File {
     pub data_path: DataPath,
     /// How calls of the program are caught.
     pub engine: Engine,
+    /// The supervisor, one of the two engines.
+    pub supervisor: Supervisor,
     /// The key of the session; five random digits if absent.
     pub key: Option<String>,
     /// Names of programs that are left alone.
@@ -106,10 +109,12 @@ pub enum DataPath {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// By a library within the program.
+    /// By the library where the program can take it, by the supervisor where it cannot.
     #[default]
+    Auto,
+    /// By a library within the program.
     Layer,
-    /// By a supervisor beside it. Not supported yet.
+    /// By a supervisor beside the program, which asks nothing of it.
     Supervisor,
 }
 
@@ -121,6 +126,7 @@ impl Default for File {
             feature: Feature::default(),
             data_path: DataPath::default(),
             engine: Engine::default(),
+            supervisor: Supervisor::default(),
             key: None,
             skip_processes: None,
             skip_build_tools: true,

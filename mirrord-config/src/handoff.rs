@@ -40,6 +40,9 @@ pub struct Facts {
     /// The working directory in which the session was started.
     #[serde(with = "serde_bytes")]
     pub start_dir: Vec<u8>,
+    /// The program `mirrord`, by which a layer starts what it cannot enter; empty if it is not to.
+    #[serde(with = "serde_bytes")]
+    pub host: Vec<u8>,
     /// Ports and ranges that debuggers use on this machine's loopback: never taken.
     pub debugger_ports: Vec<(u16, u16)>,
 }

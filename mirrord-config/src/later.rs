@@ -55,7 +55,6 @@ pub(crate) const LATER: &[Later] = &[
     later("baggage", "[]", Fate::Ignored),
     later("startup_retry", r#"[{"min_ms":500,"max_ms":5000,"max_retries":2}]"#, Fate::Elsewhere),
     later("ci.output_dir", "[]", Fate::Refused("it needs `mirrord ci`")),
-    later("engine", r#"["layer"]"#, Fate::Refused("only the `layer` is there")),
     later(
         "feature.env.load_from_process",
         "[false]",
@@ -155,7 +154,7 @@ pub(crate) const LATER: &[Later] = &[
         "[true]",
         Fate::Warned("a connection blocks exactly if the program's socket does"),
     ),
-    later("experimental.dlopen_cgo", "[false]", Fate::Refused("it needs the `supervisor` engine")),
+    later("experimental.dlopen_cgo", "[false]", Fate::Refused("the `supervisor` engine does it: set `engine`")),
     later("experimental.latency.transmit_delay", "[0]", Fate::Refused("it needs `mirrord chaos`")),
     later("experimental.latency.receive_delay", "[0]", Fate::Refused("it needs `mirrord chaos`")),
     later("experimental.applev", "[]", Fate::Ignored),

@@ -16,11 +16,12 @@ use mirrord_core::{
 
 use serde_json::{Map, Value};
 
-pub use crate::file::DataPath as DataPathChoice;
+pub use crate::file::{DataPath as DataPathChoice, Engine};
 use crate::{
     file::File,
     problem::Findings,
     resolve::{Input, NoTarget, Settings},
+    section::supervisor::IoUring,
     source::Overrides,
 };
 
@@ -42,6 +43,10 @@ pub struct Lowered {
     pub readonly_file_buffer: u64,
     /// `data_path`.
     pub data_path: DataPathChoice,
+    /// `engine`.
+    pub engine: Engine,
+    /// `supervisor.io_uring`: whether rings are allowed.
+    pub allows_rings: bool,
     /// How a cluster is reached.
     pub cluster: ClusterOptions,
     /// `agent`, for a cluster.
@@ -123,6 +128,8 @@ pub(crate) fn lower(
         mapping,
         readonly_file_buffer: lowering.readonly_file_buffer(),
         data_path: file.data_path,
+        engine: file.engine,
+        allows_rings: file.supervisor.io_uring == IoUring::Allow,
         cluster,
         agent,
         proxy: lowering.proxy(),

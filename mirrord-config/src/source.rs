@@ -98,7 +98,7 @@ const SETTINGS: &[Setting] = &[
     set("MIRRORD_IMPERSONATED_TARGET", "target.path", Form::Text, Some("--target")),
     set("MIRRORD_TARGET_NAMESPACE", "target.namespace", Form::Text, Some("--target-namespace")),
     set("MIRRORD_DATA_PATH", "data_path", Form::Text, Some("--data-path")),
-    set("MIRRORD_ENGINE", "engine", Form::Text, None),
+    set("MIRRORD_ENGINE", "engine", Form::Text, Some("--engine")),
     set("MIRRORD_KEY", "key", Form::Text, Some("--key")),
     set(
         "MIRRORD_OVERRIDE_ENV_VARS_INCLUDE",

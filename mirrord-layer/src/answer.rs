@@ -6,8 +6,7 @@ use mirrord_protocol::fault::Fault;
 
 use crate::link::LinkError;
 
-/// What the guest sees of a failure.
-pub(crate) type Outcome<T> = Result<T, Errno>;
+pub(crate) use mirrord_guest::Outcome;
 
 /// Sets errno, and nothing else.
 pub(crate) fn set_errno(errno: Errno) {

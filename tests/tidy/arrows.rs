@@ -5,19 +5,30 @@ use std::fs;
 use crate::{hold, repository};
 
 /// Of our own crates, those that each may name. Tests and xtask may name what they like.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("mirrord-protocol", &[]),
     ("mirrord-core", &["mirrord-protocol"]),
     ("mirrord-config", &["mirrord-core", "mirrord-protocol"]),
     ("mirrord-trunk", &["mirrord-core", "mirrord-protocol"]),
     ("mirrord-kube", &["mirrord-core"]),
-    ("mirrord-layer", &["mirrord-core", "mirrord-config", "mirrord-protocol"]),
+    ("mirrord-guest", &["mirrord-core", "mirrord-protocol"]),
+    ("mirrord-layer", &["mirrord-core", "mirrord-config", "mirrord-guest", "mirrord-protocol"]),
     ("mirrord-agent", &["mirrord-core", "mirrord-protocol", "mirrord-trunk"]),
-    ("mirrord-cli", &["mirrord-core", "mirrord-config", "mirrord-protocol", "mirrord-kube", "mirrord-trunk"]),
+    (
+        "mirrord-cli",
+        &[
+            "mirrord-core",
+            "mirrord-config",
+            "mirrord-guest",
+            "mirrord-protocol",
+            "mirrord-kube",
+            "mirrord-trunk",
+        ],
+    ),
 ];
 
 /// What a crate's walls keep out.
-const FORBIDDEN: [(&str, &[&str], &str); 4] = [
+const FORBIDDEN: [(&str, &[&str], &str); 5] = [
     (
         "mirrord-protocol",
         &["tokio", "nix", "libc", "rustix"],
@@ -25,6 +36,7 @@ const FORBIDDEN: [(&str, &[&str], &str); 4] = [
     ),
     ("mirrord-core", &["tokio", "nix", "libc", "rustix", "tracing"], "core asks nothing of the world"),
     ("mirrord-config", &["tokio", "nix", "rustix"], "the layer builds it, too"),
+    ("mirrord-guest", &["tokio", "tracing", "nix", "rustix"], "the layer builds it, too"),
     (
         "mirrord-layer",
         &["tokio", "tracing", "nix", "hyper"],

@@ -74,7 +74,7 @@ fn look_at(executable: &OsStr, lowered: &Lowered, progress: &Progress) {
     let Ok(file) = program::find(executable, path.as_deref()) else { return };
     let command = [executable.to_owned()];
     let inspection = inspect::inspect(&file, &command, path.as_deref(), &lowered.rules.process);
-    for finding in &inspection.findings {
+    for finding in inspection.without_supervisor() {
         progress.warn(&finding.what, Some(&finding.hint));
     }
 }

@@ -11,6 +11,7 @@ mod ls;
 mod port_forward;
 mod proxy;
 mod session;
+mod supervise;
 mod verify_config;
 
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Report> {
         Command::VerifyConfig(arguments) => Ok(verify_config::run(&arguments)),
         Command::Extract { path } => extract::run(&path),
         Command::Completions { shell } => Ok(completions::run(shell)),
+        Command::Supervise(arguments) => supervise::run(&arguments),
         Command::Proxy => Ok(proxy::run()),
     }
 }

@@ -30,13 +30,31 @@ pub(crate) struct Finding {
     pub(crate) hint: String,
 }
 
+/// A program that the layer cannot enter, and the supervisor can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Beyond {
+    /// Why, in a clause.
+    pub(crate) why: String,
+    /// What does not work by the layer.
+    pub(crate) finding: Finding,
+}
+
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Inspection {
-    /// What the developer should read.
+    /// What the developer should read, whatever the engine.
     pub(crate) findings: Vec<Finding>,
+    /// What the layer cannot enter.
+    pub(crate) beyond_layer: Vec<Beyond>,
     /// Whether the program's loader may be told of the layer. Another C library's loader would fail on it.
     pub(crate) takes_layer: bool,
+}
+
+impl Inspection {
+    /// What the developer should read if there is only the layer.
+    pub(crate) fn without_supervisor(&self) -> impl Iterator<Item = &Finding> {
+        self.beyond_layer.iter().map(|beyond| &beyond.finding).chain(&self.findings)
+    }
 }
 
 /// Looks at a command: the file that it means, and what that file in turn starts.
@@ -49,7 +67,7 @@ pub(crate) fn inspect(
     let mut inspector = Inspector {
         path,
         rules,
-        found: Inspection { findings: Vec::new(), takes_layer: true },
+        found: Inspection { findings: Vec::new(), beyond_layer: Vec::new(), takes_layer: true },
         chain: Vec::new(),
     };
     inspector.follow(program.to_owned(), command);
@@ -67,6 +85,12 @@ struct Inspector<'a> {
 impl Inspector<'_> {
     fn say(&mut self, what: String, hint: impl Into<String>) {
         self.found.findings.push(Finding { what, hint: hint.into() });
+    }
+
+    /// What only the supervisor can enter.
+    fn beyond(&mut self, why: String, hint: &str) {
+        let what = format!("{why}; mirrord cannot see its file and network calls");
+        self.found.beyond_layer.push(Beyond { why, finding: Finding { what, hint: hint.to_owned() } });
     }
 
     /// Looks at one program and its words; goes on with what it starts in its own place.
@@ -150,19 +174,19 @@ impl Inspector<'_> {
                     "build it for this one",
                 );
             }
-            Elf { is_go: true, .. } => self.say(
-                format!("`{name}` is written in Go, which calls the kernel without libc; mirrord cannot see its file and network calls"),
+            Elf { is_go: true, .. } => self.beyond(
+                format!("`{name}` is written in Go, which calls the kernel without libc"),
                 "only its environment is the target's; built with `gccgo`, it is a guest like any other",
             ),
             Elf { interpreter: None, .. } if is_loader(program) => {}
-            Elf { interpreter: None, .. } => self.say(
-                format!("`{name}` is statically linked; mirrord cannot see its file and network calls"),
+            Elf { interpreter: None, .. } => self.beyond(
+                format!("`{name}` is statically linked"),
                 "build it with dynamic linking; only its environment is the target's",
             ),
             Elf { interpreter: Some(interpreter), .. } if !is_glibc(&interpreter) => {
                 self.found.takes_layer = false;
-                self.say(
-                    format!("`{name}` is linked with another C library than glibc (its loader is `{interpreter}`); mirrord cannot see its file and network calls"),
+                self.beyond(
+                    format!("`{name}` is linked with another C library than glibc (its loader is `{interpreter}`)"),
                     "build it for glibc; only its environment is the target's",
                 );
             }

@@ -68,6 +68,7 @@ pub(crate) async fn prepare(
         netns_cookie: if order.place.is_here() { target.netns_cookie } else { 0 },
         path_prefix,
         start_dir: order.start_dir.as_os_str().as_encoded_bytes().to_vec(),
+        host: if order.hands_over { own_program() } else { Vec::new() },
         debugger_ports: order.debugger_ports.clone(),
     };
     let settings = Arc::new(Settings::new(&Handoff { rules: order.rules.clone(), facts })?);
@@ -135,4 +136,9 @@ async fn fetch_environment(order: &Order, agent: &Agent) -> Result<Environment, 
 /// A number by which sessions on one machine are told apart, more often than not.
 fn session_number(session_id: &str) -> u16 {
     session_id.bytes().fold(0, |number: u16, byte| number.wrapping_mul(31).wrapping_add(u16::from(byte)))
+}
+
+/// Our own file, by which a layer starts what it cannot enter.
+fn own_program() -> Vec<u8> {
+    std::env::current_exe().unwrap_or_default().into_os_string().into_encoded_bytes()
 }

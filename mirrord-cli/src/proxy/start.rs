@@ -39,6 +39,8 @@ pub(crate) struct Order {
     pub(crate) environment: Option<mirrord_protocol::agent::env::EnvironmentCall>,
     /// How descriptors reach the guest.
     pub(crate) data_path: DataPath,
+    /// Whether a layer hands what it cannot enter over to a supervisor.
+    pub(crate) hands_over: bool,
     /// The working directory in which the session was started.
     pub(crate) start_dir: PathBuf,
     /// Debuggers' ports (`MIRRORD_IGNORE_DEBUGGER_PORTS`).

@@ -11,4 +11,5 @@ pub mod kubernetes;
 pub mod network;
 pub mod outgoing;
 pub mod proxy;
+pub mod supervisor;
 pub mod target;

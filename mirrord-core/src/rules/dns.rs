@@ -15,6 +15,13 @@ pub struct DnsRules {
 }
 
 impl DnsRules {
+    /// Whether a program that resolves names by itself reads there how: its resolver's servers, and names that need none.
+    /// Nothing for other files.
+    #[must_use]
+    pub fn reads_there(&self, path: &[u8]) -> Option<bool> {
+        matches!(path, b"/etc/resolv.conf" | b"/etc/hosts").then_some(self.enabled)
+    }
+
     /// Where a name is asked; `port` is 0 where it is not known.
     #[must_use]
     pub fn decide(&self, name: &str, port: u16) -> Verdict<()> {
@@ -41,6 +48,13 @@ mod tests {
     fn every_name_is_asked_there_unless_something_keeps_it() {
         assert_eq!(rules(None, &[]).decide("db.shop", 0), Verdict::Take(()));
         assert_eq!(DnsRules::default().decide("db.shop", 0), Verdict::Leave(Reason::Off));
+    }
+
+    #[test]
+    fn how_names_are_resolved_is_read_where_they_are_asked() {
+        assert_eq!(rules(None, &[]).reads_there(b"/etc/resolv.conf"), Some(true));
+        assert_eq!(DnsRules::default().reads_there(b"/etc/hosts"), Some(false));
+        assert_eq!(rules(None, &[]).reads_there(b"/etc/passwd"), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(crate) fn identity(process: &Process, fd: RawFd, device: u64) -> Option<Iden
     if process.is_passed() || Some(device) != memory_device() {
         return None;
     }
-    work(|| parse(&super::place::path_of(fd)?))
+    work(|| Identity::parse(&super::place::path_of(fd)?))
 }
 
 /// The device of memory files: one for the whole machine.
@@ -27,19 +27,4 @@ fn memory_device() -> Option<u64> {
         }
         known => Some(known),
     }
-}
-
-/// `/memfd:mirrord:<device>:<inode>:<links>:<uid>:<gid> (deleted)`, numbers in hexadecimal.
-fn parse(name: &[u8]) -> Option<Identity> {
-    let name = name.strip_prefix(b"/memfd:mirrord:")?;
-    let name = std::str::from_utf8(name.strip_suffix(b" (deleted)").unwrap_or(name)).ok()?;
-    let mut numbers = name.split(':').map(|digits| u64::from_str_radix(digits, 16).ok());
-    let mut next = || numbers.next().flatten();
-    Some(Identity {
-        device: next()?,
-        inode: next()?,
-        n_links: next()?,
-        uid: u32::try_from(next()?).ok()?,
-        gid: u32::try_from(next()?).ok()?,
-    })
 }

@@ -6,17 +6,12 @@ use std::{
 };
 
 use libc::{AT_FDCWD, c_int};
+use mirrord_core::way;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 
 use crate::process::Process;
 
-/// A directory from which a relative path is seen.
-pub(crate) struct Place {
-    /// Whether it lies there.
-    pub(crate) there: bool,
-    /// Its absolute path, there or here.
-    pub(crate) path: Vec<u8>,
-}
+pub(crate) use mirrord_core::way::Place;
 
 /// The directory of a `*at` call. Nothing if it is none, which the kernel says better.
 pub(crate) fn of(process: &Process, dir: c_int) -> Option<Place> {
@@ -60,12 +55,11 @@ fn identity(dir: c_int) -> Option<u64> {
 /// The working directory. The kernel puts `(unreachable)` before one on a mount that is not ours.
 pub(crate) fn working_directory(process: &Process) -> Option<Place> {
     let path = rustix::process::getcwd(Vec::new()).ok()?.into_bytes();
-    match path.strip_prefix(b"(unreachable)") {
-        Some(path) => {
-            Some(Place { there: true, path: without_prefix(process, path).unwrap_or(path).to_vec() })
-        }
-        None => Some(local_or_below_prefix(process, path)),
-    }
+    let prefix = &process.facts.path_prefix;
+    Some(match path.strip_prefix(b"(unreachable)") {
+        Some(path) => way::place(prefix, true, path.to_vec()),
+        None => way::place(prefix, false, path),
+    })
 }
 
 /// The directory behind a descriptor.
@@ -82,32 +76,14 @@ pub(crate) fn of_descriptor(process: &Process, dir: RawFd) -> Option<Place> {
     }
     let path = path_of(dir)?;
     let knows_mount = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
-    if knows_mount && is_foreign_mount(stat.stx_mnt_id) {
-        let path = without_prefix(process, &path).unwrap_or(&path).to_vec();
-        return Some(Place { there: true, path });
-    }
-    Some(local_or_below_prefix(process, path))
+    let is_foreign = knows_mount && is_foreign_mount(stat.stx_mnt_id);
+    Some(way::place(&process.facts.path_prefix, is_foreign, path))
 }
 
 /// What the kernel says of a descriptor: the path of its file, as it would be seen from its mounts.
 pub(crate) fn path_of(fd: RawFd) -> Option<Vec<u8>> {
     let link = format!("/proc/self/fd/{fd}");
     rustix::fs::readlink(link.as_str(), Vec::new()).ok().map(std::ffi::CString::into_bytes)
-}
-
-/// A target whose root is a folder of ours shares our mounts: there, its folders are known by where they lie.
-fn local_or_below_prefix(process: &Process, path: Vec<u8>) -> Place {
-    match without_prefix(process, &path) {
-        Some(rest) if !process.facts.path_prefix.is_empty() => Place { there: true, path: rest.to_vec() },
-        _ => Place { there: false, path },
-    }
-}
-
-fn without_prefix<'path>(process: &Process, path: &'path [u8]) -> Option<&'path [u8]> {
-    match path.strip_prefix(process.facts.path_prefix.as_slice())? {
-        b"" => Some(b"/"),
-        rest => rest.starts_with(b"/").then_some(rest),
-    }
 }
 
 /// Whether a mount is none of this process's own. What was found is kept: the kernel's numbers are rarely reused.

@@ -6,11 +6,7 @@ use std::{
 };
 
 use libc::c_int;
-use mirrord_core::{
-    path,
-    rules::fs::{Deed, FsMode},
-    verdict::{Errno, Verdict},
-};
+use mirrord_core::{rules::fs::Deed, verdict::Errno, way};
 use mirrord_protocol::{
     GuestPath,
     agent::fs::{FsAnswer, FsCall},
@@ -26,9 +22,6 @@ use crate::{
     link,
     process::Process,
 };
-
-/// Longer paths are refused by the kernel (`PATH_MAX`).
-const MAX_PATH: usize = 4096;
 
 /// What becomes of a path.
 pub(crate) enum Way {
@@ -139,13 +132,9 @@ pub(crate) unsafe fn leads_there(process: &Process, said: *const c_char) -> bool
     caught(find).unwrap_or(false)
 }
 
-/// The quick answer, without memory: an absolute plain path that is left, or a session without files.
+/// The quick answer, without memory.
 fn stays(process: &Process, said: &[u8], deed: Deed) -> bool {
-    let rules = &process.rules.fs;
-    rules.mode == FsMode::Local
-        || (rules.mapping.is_empty()
-            && path::is_plain(said)
-            && matches!(rules.decide(said, deed, &process.here()), Verdict::Leave(_)))
+    way::stays(&process.rules.fs, &process.here(), said, deed)
 }
 
 /// The quick answer for a name in a folder that is known to keep all that it holds.
@@ -158,59 +147,35 @@ fn stays_beneath(dir: c_int, said: &[u8]) -> bool {
 
 /// Which way a path goes, for those that [`follow`] does not fit. Allocates: to be called within [`work`].
 pub(crate) fn find(process: &Process, dir: c_int, said: &[u8], deed: Deed) -> Way {
-    if said.is_empty() || said.len() >= MAX_PATH {
-        return Way::Here;
-    }
-    let seen_from = if said.starts_with(b"/") { None } else { Some(place::of(process, dir)) };
-    let (is_base_there, base) = match seen_from {
-        None => (false, Vec::new()),
-        Some(Some(place)) => {
-            if !place.there && process.rules.fs.keeps_all_beneath(&place.path, &process.here()) {
-                place::record_keeping(dir);
-            }
-            (place.there, place.path)
+    let (rules, here) = (&process.rules.fs, process.here());
+    let seen_from = || {
+        let place = place::of(process, dir)?;
+        if !place.there && rules.keeps_all_beneath(&place.path, &here) {
+            place::record_keeping(dir);
         }
-        Some(None) => return Way::Here,
+        Some(place)
     };
-    let size = base.len() + said.len() + 2;
-    let (mut joined, mut plain) = (vec![0; size], vec![0; size]);
-    let Some(joined) = path::join(&base, said, &mut joined) else { return Way::Here };
-    let Some(plain) = path::plain(b"/", joined, &mut plain) else { return Way::Here };
-    if process.rules.fs.mode != FsMode::Local && process.rules.fs.mapping.is_match(plain) {
-        return match map(plain) {
-            Ok(mapped) => judge(process, &mapped.0, &mapped.0, deed, true),
+    match way::find(rules, &here, seen_from, said, deed) {
+        way::Way::Map(plain) => match map(plain) {
+            Ok(mapped) => of_core(way::judge_mapped(rules, &here, &mapped.0, deed)),
             Err(errno) => Way::Refused(errno),
-        };
-    }
-    judge(process, joined, plain, deed, is_base_there)
-}
-
-fn judge(process: &Process, path: &[u8], plain: &[u8], deed: Deed, is_moved: bool) -> Way {
-    match process.rules.fs.decide(plain, deed, &process.here()) {
-        Verdict::Take(()) => Way::There(GuestPath::from(path)),
-        Verdict::Refuse(errno) => Way::Refused(errno),
-        Verdict::Leave(_) if climbs_out_of_there(process, path) => here_at(plain),
-        Verdict::Leave(_) if is_moved => here_at(path),
-        Verdict::Leave(_) => Way::Here,
+        },
+        found => of_core(found),
     }
 }
 
-fn here_at(path: &[u8]) -> Way {
-    CString::new(path).map_or(Way::Here, Way::HereAt)
+/// As the C library takes it.
+fn of_core(found: way::Way) -> Way {
+    match found {
+        way::Way::Here | way::Way::Map(_) => Way::Here,
+        way::Way::HereAt(path) => CString::new(path).map_or(Way::Here, Way::HereAt),
+        way::Way::There(path) => Way::There(path),
+        way::Way::Refused(errno) => Way::Refused(errno),
+    }
 }
 
-/// Whether a path that is left climbs by `..` out of a directory that lies there, and may not exist here.
-fn climbs_out_of_there(process: &Process, path: &[u8]) -> bool {
-    let components = path.split(|byte| *byte == b'/');
-    let Some(before) = components.clone().position(|name| name == b"..") else { return false };
-    let length: usize = components.take(before).map(|name| name.len() + 1).sum();
-    let mut plain = vec![0; length + 1];
-    let Some(plain) = path::plain(b"/", &path[..length], &mut plain) else { return false };
-    matches!(process.rules.fs.decide(plain, Deed::Read, &process.here()), Verdict::Take(()))
-}
-
-fn map(path: &[u8]) -> Outcome<GuestPath> {
-    match link::ask(&ToProxy::Map(GuestPath::from(path))).map_err(answer::lost_file)?.answer {
+fn map(path: GuestPath) -> Outcome<GuestPath> {
+    match link::ask(&ToProxy::Map(path)).map_err(answer::lost_file)?.answer {
         FromProxy::Path(path) => Ok(path),
         FromProxy::Failed(fault) => Err(answer::from_fault(&fault)),
         _ => Err(Errno(libc::EIO)),

@@ -1,12 +1,8 @@
 //! `accept(2)`: a connection from the proxy's doorbell is somebody else's, who is told.
 
-use std::{net::SocketAddr, os::fd::AsRawFd};
-
 use libc::{c_int, sockaddr, socklen_t};
-use mirrord_core::{addr, rules::address::Protocol};
-use mirrord_protocol::proxy::sockets::{SocketAnswer, SocketQuestion};
+use mirrord_guest::arrive;
 
-use super::{ask, name, options};
 use crate::{
     abi::{is_plausible, sockaddr::Encoded, socket::Socket},
     answer::Outcome,
@@ -53,7 +49,8 @@ pub(crate) unsafe fn accept4(
     }
 }
 
-/// Finds out whose connection it is, and puts the real one in its place. Says nothing if it is what it seems.
+/// Puts the real connection in the place of one that is somebody else's, and tells its peer. Says nothing if it is what
+/// it seems.
 fn arrive(
     process: &Process,
     listener: Socket,
@@ -61,35 +58,15 @@ fn arrive(
     peer: &Encoded,
     flags: c_int,
 ) -> Option<Outcome<Encoded>> {
-    let from = peer.inet().filter(|from| process.facts.has_target && may_be_doorbell(*from))?;
-    let answer = || {
-        let (listener, inode) = (listener.inode()?, accepted.inode()?);
-        ask(SocketQuestion::Accepted { listener, inode, from: addr::plain(from) })
-    };
-    let (real, descriptor) = match answer() {
-        Ok((SocketAnswer::Arrived { peer, .. }, descriptor)) => (peer, descriptor),
-        Ok(_) => return None,
+    let nonblocking = flags & libc::SOCK_NONBLOCK != 0;
+    let arrived = match arrive::arrive(process, listener, accepted, peer, nonblocking)? {
+        Ok(arrived) => arrived,
         Err(errno) => return Some(Err(errno)),
     };
-    let domain = accepted.domain().ok()?;
-    if let Some(stolen) = descriptor {
-        let fresh = Socket(stolen.as_raw_fd());
-        options::carry(accepted, fresh, domain, Protocol::Tcp);
-        if domain == libc::AF_INET6 && fresh.domain() == Ok(libc::AF_INET) {
-            name::tell_as_v6(fresh);
-        }
-        let placed = fresh
-            .set_nonblocking(flags & libc::SOCK_NONBLOCK != 0)
-            .and_then(|()| accepted.replace(&stolen, flags & libc::SOCK_CLOEXEC != 0));
-        if let Err(errno) = placed {
-            return Some(Err(errno));
-        }
+    if let Some(connection) = &arrived.connection
+        && let Err(errno) = accepted.replace(connection, flags & libc::SOCK_CLOEXEC != 0)
+    {
+        return Some(Err(errno));
     }
-    Some(Ok(Encoded::new(real, domain)))
-}
-
-/// The proxy rings from addresses of its own, or from `::1` where only IPv6 is heard.
-pub(super) fn may_be_doorbell(from: SocketAddr) -> bool {
-    addr::is_doorbell(from.ip())
-        || (from.is_ipv6() && addr::is_loopback(from.ip()) && from.ip().to_canonical().is_ipv6())
+    Some(Ok(arrived.peer))
 }

@@ -1,26 +1,11 @@
 //! Sends without a connection: to the far side itself where the socket lives there, and else to its relay.
 
-use std::{
-    cell::Cell,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::fd::BorrowedFd,
-};
+use std::net::SocketAddr;
 
 use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
-use mirrord_core::{
-    addr,
-    rules::address::{Protocol, Side},
-    verdict::Errno,
-};
-use mirrord_protocol::{
-    id::SocketInode,
-    proxy::{
-        ToProxy,
-        sockets::{SocketAnswer, SocketQuestion},
-    },
-};
+use mirrord_core::rules::address::Protocol;
+use mirrord_guest::datagram;
 
-use super::{ask, connect::settle_side, lives_there, settle, side_of};
 use crate::{
     abi::{
         is_plausible,
@@ -29,12 +14,8 @@ use crate::{
     },
     answer::{self, Outcome},
     engine::{self, table::net::original},
-    link,
-    process::{self, Process},
+    process,
 };
-
-/// The port of name servers: a query goes there, however its socket came to be.
-const DNS: u16 = 53;
 
 pub(crate) unsafe fn sendto(
     fd: c_int,
@@ -117,126 +98,17 @@ unsafe fn redirect(fd: c_int, address: *const sockaddr, length: socklen_t) -> Op
     }
     // SAFETY: the caller's duty.
     let Address::Inet(to) = (unsafe { Address::read(address, length) }) else { return None };
-    engine::taken(|process| {
-        if !process.passes_sockets() && !process.relays_sockets() {
-            return None;
-        }
-        redirect_to(process, Socket(fd), to).unwrap_or_else(|errno| Some(Err(errno)))
-    })
-}
-
-fn redirect_to(process: &Process, socket: Socket, to: SocketAddr) -> Outcome<Option<Outcome<Encoded>>> {
-    let Some(protocol) = socket.transport() else { return Ok(None) };
-    let side = side_of(process, protocol, to)?;
-    if protocol == Protocol::Tcp {
-        // Only with `MSG_FASTOPEN` does an address matter to a stream; a relayed one is connected by `connect`.
-        return match (process.relays_sockets(), side) {
-            (true, Side::There) if socket.peer().is_err() => Err(Errno(libc::EOPNOTSUPP)),
-            (true, _) => Ok(None),
-            (false, _) => settle_side(process, socket, protocol, side).map(|()| None),
-        };
-    }
-    if is_server(process, socket, to) {
-        return Ok(None);
-    }
-    if process.passes_sockets() {
-        return settle_side(process, socket, protocol, side).map(|()| None);
-    }
-    match side {
-        Side::Here => Ok(None),
-        Side::There => {
-            let relay = relay_of(socket, to, false)?;
-            Ok(Some(Ok(Encoded::new(relay, socket.domain()?))))
-        }
-    }
-}
-
-/// A socket that has a port of this machine already answers those who asked it here; but queries for names are a
-/// client's.
-fn is_server(process: &Process, socket: Socket, to: SocketAddr) -> bool {
-    if to.port() == DNS || lives_there(process, socket) {
-        return false;
-    }
-    addr::is_loopback(to.ip()) && socket.local().is_ok_and(|local| local.port() != 0)
-}
-
-/// Where datagrams of a socket to a destination go. The socket gets a port, by which the relay knows it.
-pub(super) fn relay_of(socket: Socket, to: SocketAddr, is_connect: bool) -> Outcome<SocketAddr> {
-    let (inode, to) = (socket.inode()?, addr::plain(to));
-    let mut from = socket.local()?;
-    if from.port() == 0 {
-        let domain = socket.domain()?;
-        let ip: IpAddr = match domain {
-            libc::AF_INET6 => Ipv6Addr::UNSPECIFIED.into(),
-            _ => Ipv4Addr::UNSPECIFIED.into(),
-        };
-        if domain == libc::AF_INET6 {
-            let _ = socket.set_number(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 0);
-        }
-        socket.bind(SocketAddr::new(ip, 0))?;
-        from = socket.local()?;
-    } else if let Some(sent) = LAST_SENT.get()
-        && !is_connect
-        && (sent.inode, sent.port, sent.to) == (inode, from.port(), to)
-    {
-        return Ok(sent.relay);
-    }
-    let question = ToProxy::Socket(SocketQuestion::DatagramRelay { inode, from: addr::plain(from), to });
-    // SAFETY: the guest's call keeps its number open while it lasts; if it does not, the kernel refuses it.
-    let duplicate = unsafe { BorrowedFd::borrow_raw(socket.0) };
-    let asked = engine::work(|| {
-        settle(if is_connect { link::ask_with(&question, duplicate) } else { link::ask(&question) })
-    });
-    let (SocketAnswer::Relay(relay), _) = asked? else { return Err(Errno(libc::ENETDOWN)) };
-    LAST_SENT.set(Some(Sent { inode, port: from.port(), to, relay }));
-    Ok(relay)
-}
-
-/// A destination and its relay. The port is a socket's until it is disconnected.
-#[derive(Clone, Copy)]
-struct Sent {
-    inode: SocketInode,
-    port: u16,
-    to: SocketAddr,
-    relay: SocketAddr,
-}
-
-thread_local! {
-    /// The last destination and its relay: most sockets have one.
-    static LAST_SENT: Cell<Option<Sent>> = const { Cell::new(None) };
-    /// The last relay that was heard, and whom it stands for.
-    static LAST_HEARD: Cell<Option<(SocketInode, SocketAddr, SocketAddr)>> = const { Cell::new(None) };
-}
-
-/// Whom a datagram came from, if a relay delivered it.
-pub(super) fn source_of(socket: Socket, from: SocketAddr) -> Option<SocketAddr> {
-    let inode = socket.inode().ok()?;
-    if let Some((known, relay, source)) = LAST_HEARD.get()
-        && (known, relay) == (inode, from)
-    {
-        return Some(source);
-    }
-    let (SocketAnswer::Addresses { peer, .. }, _) =
-        ask(SocketQuestion::DatagramSource { inode, from: addr::plain(from) }).ok()?
-    else {
-        return None;
-    };
-    LAST_HEARD.set(Some((inode, from, peer)));
-    Some(peer)
+    engine::taken(|process| datagram::redirect(process, Socket(fd), to))
 }
 
 /// Whether what is received may have come by a relay.
 fn hears_relays(fd: c_int) -> bool {
-    process::get().is_some_and(Process::relays_sockets) && Socket(fd).transport() == Some(Protocol::Udp)
+    process::get().is_some_and(|process| datagram::hears_relays(process, Socket(fd)))
 }
 
 /// The address to tell the guest, as its socket spells addresses.
 fn retold(fd: c_int, from: SocketAddr) -> Option<Encoded> {
-    engine::taken(|_| {
-        let socket = Socket(fd);
-        let source = addr::is_loopback(from.ip()).then(|| source_of(socket, from)).flatten()?;
-        Some(Encoded::new(source, socket.domain().ok()?))
-    })
+    engine::taken(|process| datagram::retold(process, Socket(fd), from))
 }
 
 pub(crate) unsafe fn recvfrom(

@@ -6,6 +6,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
 };
 
+use mirrord_guest::watch::{parse, socket_inode};
 use rustix::fs::{Mode, OFlags, RawDir};
 
 use crate::abi::{
@@ -84,7 +85,8 @@ impl Numbers {
         let mut path = [0; 40];
         let Some(path) = write_path(&mut path, b"/proc/self/fdinfo/", set) else { return };
         each_line(path, |line| {
-            let Some((number, event)) = parse_watch(line, inode) else { return };
+            let Some(mirrord_guest::watch::Watch { number, events, data }) = parse(line, inode) else { return };
+            let event = libc::epoll_event { events, u64: data };
             let known = self.known[..self.n_known].contains(&number);
             if let Some(place) = self.watches.get_mut(self.n_watches).filter(|_| known) {
                 *place = Watch { set, number, event };
@@ -139,27 +141,6 @@ fn each_line(path: &CStr, mut deed: impl FnMut(&[u8])) {
 
 fn open(path: &CStr, flags: OFlags) -> Option<OwnedFd> {
     rustix::fs::open(path, flags | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
-}
-
-fn socket_inode(link: &[u8]) -> Option<u64> {
-    let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// `tfd:       16 events:        5 data:               10  pos:0 ino:2d1f sdev:8`
-fn parse_watch(line: &[u8], inode: u64) -> Option<(RawFd, libc::epoll_event)> {
-    let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
-    let mut field = |name: &str| {
-        let word = words.next()?.strip_prefix(name)?;
-        // The value stands behind the name, or is the next word where it was padded.
-        if word.is_empty() { words.next() } else { Some(word) }
-    };
-    let number = field("tfd:")?.parse().ok()?;
-    let events = u32::from_str_radix(field("events:")?, 16).ok()?;
-    let data = u64::from_str_radix(field("data:")?, 16).ok()?;
-    field("pos:")?;
-    let watched = u64::from_str_radix(field("ino:")?, 16).ok()?;
-    (watched == inode).then_some((number, libc::epoll_event { events, u64: data }))
 }
 
 fn decimal(text: &[u8]) -> Option<RawFd> {

@@ -1,23 +1,12 @@
 //! `getsockname(2)` and `getpeername(2)`: the addresses that a socket would have if it were where it seems to be.
 
-use std::net::SocketAddr;
-
 use libc::{c_int, sockaddr, socklen_t};
-use mirrord_core::{addr, rules::address::Protocol};
-use mirrord_protocol::proxy::sockets::{SocketAnswer, SocketQuestion};
+use mirrord_guest::name::{self, Whose};
 
-use super::{accept::may_be_doorbell, ask, datagram::source_of, lives_there};
 use crate::{
-    abi::{
-        is_plausible,
-        sockaddr::{Address, Encoded},
-        socket::{CLOSED, LISTENING, Socket},
-    },
+    abi::{is_plausible, socket::Socket},
     process::Process,
 };
-
-/// `SO_ORIGINAL_DST`, of both families: the address that the peer of a redirected connection asked for.
-const ORIGINAL_DESTINATION: c_int = 80;
 
 pub(crate) unsafe fn getsockname(
     process: &Process,
@@ -26,7 +15,7 @@ pub(crate) unsafe fn getsockname(
     length: *mut socklen_t,
 ) -> Option<c_int> {
     // SAFETY: the guest's places, under the contract of `getsockname(2)`.
-    unsafe { answer(process, Socket(fd), address, length, own_address) }
+    unsafe { answer(process, Socket(fd), address, length, Whose::Own) }
 }
 
 pub(crate) unsafe fn getpeername(
@@ -36,18 +25,7 @@ pub(crate) unsafe fn getpeername(
     length: *mut socklen_t,
 ) -> Option<c_int> {
     // SAFETY: the guest's places, under the contract of `getpeername(2)`.
-    unsafe { answer(process, Socket(fd), address, length, peer_address) }
-}
-
-/// The listener spoke IPv6, and this IPv4 connection was passed in the place of its own. That its guest is told mapped
-/// addresses is a bit of the socket itself: one that means nothing to TCP, and survives whatever is done to descriptors.
-pub(super) fn tell_as_v6(passed: Socket) {
-    let _ = passed.set_number(libc::SOL_SOCKET, libc::SO_NO_CHECK, 1);
-}
-
-fn is_told_as_v6(socket: Socket) -> bool {
-    socket.domain() == Ok(libc::AF_INET)
-        && socket.number(libc::SOL_SOCKET, libc::SO_NO_CHECK).is_ok_and(|bit| bit != 0)
+    unsafe { answer(process, Socket(fd), address, length, Whose::Peers) }
 }
 
 unsafe fn answer(
@@ -55,68 +33,13 @@ unsafe fn answer(
     socket: Socket,
     address: *mut sockaddr,
     length: *mut socklen_t,
-    find: fn(&Process, Socket, Protocol) -> Option<SocketAddr>,
+    whose: Whose,
 ) -> Option<c_int> {
-    if !process.facts.has_target || !is_plausible(address) || !is_plausible(length) {
+    if !is_plausible(address) || !is_plausible(length) {
         return None;
     }
-    let protocol = socket.transport()?;
-    let told = find(process, socket, protocol)?;
-    let is_passed = protocol == Protocol::Tcp && lives_there(process, socket);
-    let domain = if is_passed && is_told_as_v6(socket) { libc::AF_INET6 } else { socket.domain().ok()? };
+    let told = name::address(process, socket, whose)?;
     // SAFETY: the caller's duty.
-    unsafe { Encoded::new(told, domain).give(address, length) };
+    unsafe { told.give(address, length) };
     Some(0)
-}
-
-fn own_address(process: &Process, socket: Socket, protocol: Protocol) -> Option<SocketAddr> {
-    let local = socket.local().ok().filter(|local| local.port() != 0)?;
-    if lives_there(process, socket) {
-        let plain = || is_told_as_v6(socket).then_some(local);
-        return (protocol == Protocol::Tcp).then(|| stolen_address(socket, local).or_else(plain)).flatten();
-    }
-    let asked = match socket.peer() {
-        Ok(peer) => may_be_ours(process, peer),
-        Err(_) if protocol == Protocol::Udp => process.relays_sockets(),
-        // A listener, or one that will be: it may be bound elsewhere than it asked for.
-        Err(_) => matches!(socket.tcp_state(), Ok(CLOSED | LISTENING)),
-    };
-    asked.then(|| addresses(socket)).flatten().map(|(local, _)| local)
-}
-
-fn peer_address(process: &Process, socket: Socket, protocol: Protocol) -> Option<SocketAddr> {
-    let peer = socket.peer().ok()?;
-    if lives_there(process, socket) {
-        return (protocol == Protocol::Tcp && is_told_as_v6(socket)).then_some(peer);
-    }
-    if !may_be_ours(process, peer) {
-        return None;
-    }
-    if protocol == Protocol::Udp {
-        return source_of(socket, peer);
-    }
-    addresses(socket).map(|(_, peer)| peer)
-}
-
-/// Whether the other end may be the proxy's.
-fn may_be_ours(process: &Process, peer: SocketAddr) -> bool {
-    may_be_doorbell(peer) || (process.relays_sockets() && addr::is_loopback(peer.ip()))
-}
-
-fn addresses(socket: Socket) -> Option<(SocketAddr, SocketAddr)> {
-    match ask(SocketQuestion::Addresses(socket.inode().ok()?)) {
-        Ok((SocketAnswer::Addresses { local, peer }, _)) => Some((local, peer)),
-        _ => None,
-    }
-}
-
-/// A stolen connection was turned to the agent's port; the kernel still knows which one it was meant for. One that
-/// begins there was meant for its peer.
-fn stolen_address(socket: Socket, local: SocketAddr) -> Option<SocketAddr> {
-    let peer = socket.peer().ok()?;
-    let level = if addr::plain(peer).is_ipv4() { libc::IPPROTO_IP } else { libc::IPPROTO_IPV6 };
-    let meant = socket.long_option(level, ORIGINAL_DESTINATION).ok()?;
-    let Address::Inet(meant) = meant.address() else { return None };
-    let is_its_own = |other| addr::plain(meant) == addr::plain(other);
-    (!is_its_own(peer) && !is_its_own(local)).then_some(meant)
 }

@@ -1,188 +1,16 @@
-//! Relayed streams: the guest's own socket, connected to the proxy, that is to behave as if connected to the far side.
-//!
-//! A blocking connect waits for the outcome. A non-blocking one is plugged (DESIGN 2): its send buffer is made as
-//! small as can be and stuffed with zeros, which the proxy reads away when the far side has answered; until then no
-//! poll finds it writable. A connection that failed is reset by the proxy, and its errno is kept there.
+//! `getsockopt(SO_ERROR)` of relayed streams: the far side's errno.
 
-use std::{
-    net::SocketAddr,
-    os::fd::{BorrowedFd, RawFd},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::os::fd::RawFd;
 
 use libc::{c_int, c_void, socklen_t};
-use mirrord_core::{addr, rules::address::Protocol, verdict::Errno};
-use mirrord_protocol::proxy::{
-    ToProxy,
-    sockets::{SocketAnswer, SocketQuestion},
-};
+use mirrord_core::rules::address::Protocol;
+use mirrord_guest::relay;
 
-use super::{ask, datagram, options, settle};
 use crate::{
-    abi::{
-        is_plausible,
-        socket::{CLOSED, CONNECTING, ESTABLISHED, Socket},
-    },
-    answer::Outcome,
-    engine, link,
+    abi::{is_plausible, socket::Socket},
     process::Process,
 };
 
-/// How many milliseconds loopback may take, on the busiest machine.
-const PATIENCE: i32 = 1000;
-
-/// Connects a socket by the relay.
-pub(super) fn connect(socket: Socket, protocol: Protocol, to: SocketAddr) -> Outcome<()> {
-    match protocol {
-        Protocol::Udp => datagram::relay_of(socket, to, true).and_then(|relay| socket.connect(relay)),
-        _ => connect_stream(socket, to),
-    }
-}
-
-fn connect_stream(socket: Socket, to: SocketAddr) -> Outcome<()> {
-    match socket.tcp_state()? {
-        CLOSED => {}
-        ESTABLISHED if is_relayed(socket) && !socket.is_writable(0) => return Err(Errno(libc::EALREADY)),
-        // The kernel says once that it has succeeded, and from then on that it is connected.
-        _ => return socket.connect(to),
-    }
-    let error = socket.number(libc::SOL_SOCKET, libc::SO_ERROR)?;
-    if error != 0 {
-        return Err(take_failure(socket).unwrap_or(Errno(error)));
-    }
-    let relay = relay_address()?;
-    if socket.domain()? == libc::AF_INET6 && relay.is_ipv4() {
-        let _ = socket.set_number(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 0);
-    }
-    if socket.is_nonblocking() { begin(socket, relay, to) } else { complete(socket, relay, to) }
-}
-
-/// A connect that waits.
-fn complete(socket: Socket, relay: SocketAddr, to: SocketAddr) -> Outcome<()> {
-    reach(socket, relay)?;
-    let question = question(socket, to, 0, None, true)?;
-    let outcome = engine::work(|| settle(link::ask_patiently(&ToProxy::Socket(question))));
-    if outcome.is_err() {
-        // The kernel's own error comes with the reset: what is forgotten before it has come would be told later.
-        socket.is_over(PATIENCE);
-        forget(socket);
-    }
-    outcome.map(drop)
-}
-
-/// A connect that is in progress until the far side answers.
-fn begin(socket: Socket, relay: SocketAddr, to: SocketAddr) -> Outcome<()> {
-    let send_buffer = options::send_buffer(socket);
-    socket.set_number(libc::SOL_SOCKET, libc::SO_SNDBUF, 1)?;
-    reach(socket, relay)?;
-    let n_plugged = plug(socket);
-    let send_buffer = send_buffer.and_then(|size| u32::try_from(size).ok());
-    let question = ToProxy::Socket(question(socket, to, n_plugged, send_buffer, false)?);
-    // SAFETY: the guest's call keeps its number open while it lasts; if it does not, the kernel refuses it.
-    let duplicate = unsafe { BorrowedFd::borrow_raw(socket.0) };
-    let asked = engine::work(|| match n_plugged {
-        0 => settle(link::ask(&question)),
-        _ => settle(link::ask_with(&question, duplicate)),
-    });
-    match asked {
-        Ok(_) => Err(Errno(libc::EINPROGRESS)),
-        Err(errno) => {
-            forget(socket);
-            Err(errno)
-        }
-    }
-}
-
-fn question(
-    socket: Socket,
-    to: SocketAddr,
-    n_plugged: u32,
-    send_buffer: Option<u32>,
-    wait: bool,
-) -> Outcome<SocketQuestion> {
-    let (inode, from, to) = (socket.inode()?, addr::plain(socket.local()?), addr::plain(to));
-    Ok(SocketQuestion::Connect { inode, from, to, n_plugged, send_buffer, wait })
-}
-
-/// Loopback answers at once, also a socket that does not wait.
-fn reach(socket: Socket, relay: SocketAddr) -> Outcome<()> {
-    let mut outcome = socket.connect(relay);
-    // The kernel has not noticed that an earlier connection was reset.
-    if outcome == Err(Errno(libc::EISCONN)) && socket.tcp_state()? == CLOSED {
-        socket.disconnect()?;
-        outcome = socket.connect(relay);
-    }
-    match outcome {
-        Err(Errno(libc::EINPROGRESS | libc::EINTR)) => {
-            if socket.tcp_state()? == CONNECTING {
-                socket.is_writable(PATIENCE);
-            }
-            Ok(())
-        }
-        // The proxy is gone.
-        Err(Errno(libc::ECONNREFUSED)) => Err(Errno(libc::ENETDOWN)),
-        outcome => outcome,
-    }
-}
-
-fn plug(socket: Socket) -> u32 {
-    static ZEROS: [u8; 16 << 10] = [0; 16 << 10];
-    const ENOUGH: usize = 1 << 20;
-    let mut n_plugged = 0;
-    while n_plugged < ENOUGH
-        && let Ok(n_sent @ 1..) = socket.send_now(&ZEROS)
-    {
-        n_plugged += n_sent;
-    }
-    u32::try_from(n_plugged).unwrap_or(0)
-}
-
-/// Makes a socket that has failed as good as new, as the kernel does after a failed connect.
-fn forget(socket: Socket) {
-    let _ = socket.number(libc::SOL_SOCKET, libc::SO_ERROR);
-    let _ = socket.disconnect();
-}
-
-/// The errno of a connect that has failed, told once.
-fn take_failure(socket: Socket) -> Option<Errno> {
-    let errno = outcome(socket).ok()?.err()?;
-    forget(socket);
-    Some(errno)
-}
-
-/// What has become of a connect; waits for it.
-fn outcome(socket: Socket) -> Outcome<Outcome<()>> {
-    let question = ToProxy::Socket(SocketQuestion::Outcome(socket.inode()?));
-    Ok(engine::work(|| settle(link::ask_patiently(&question))).map(drop))
-}
-
-/// Whether the kernel has connected it to the relay.
-fn is_relayed(socket: Socket) -> bool {
-    match (socket.peer(), relay_address()) {
-        (Ok(peer), Ok(relay)) => addr::plain(peer) == addr::plain(relay),
-        _ => false,
-    }
-}
-
-/// Where the relay listens: asked once for each process, kept as its port behind its address.
-fn relay_address() -> Outcome<SocketAddr> {
-    static KNOWN: AtomicU64 = AtomicU64::new(0);
-    let known = KNOWN.load(Ordering::Relaxed);
-    if known != 0 {
-        let [_, _, port @ .., a, b, c, d] = known.to_be_bytes();
-        return Ok(SocketAddr::from(([a, b, c, d], u16::from_be_bytes(port))));
-    }
-    let (SocketAnswer::Relay(relay), _) = ask(SocketQuestion::StreamRelay)? else {
-        return Err(Errno(libc::ENETDOWN));
-    };
-    if let SocketAddr::V4(v4) = relay {
-        let word = u64::from(v4.ip().to_bits()) | u64::from(v4.port()) << 32;
-        KNOWN.store(word, Ordering::Relaxed);
-    }
-    Ok(relay)
-}
-
-/// `getsockopt(SO_ERROR)`: of a relayed connect, the far side's errno.
 pub(crate) unsafe fn getsockopt(
     process: &Process,
     fd: RawFd,
@@ -198,7 +26,7 @@ pub(crate) unsafe fn getsockopt(
     if !is_plausible(value) || !is_plausible(length) || socket.transport()? != Protocol::Tcp {
         return None;
     }
-    let error = connect_error(socket)?;
+    let error = relay::connect_error(process, socket)?;
     // SAFETY: the guest gives a readable length.
     let room = usize::try_from(unsafe { length.read_unaligned() }).unwrap_or(0).min(size_of::<c_int>());
     // SAFETY: the guest's place has that much room.
@@ -206,20 +34,4 @@ pub(crate) unsafe fn getsockopt(
     // SAFETY: the guest gives a writable length.
     unsafe { length.write_unaligned(socklen_t::try_from(room).unwrap_or(0)) };
     Some(0)
-}
-
-/// The error to tell; nothing if the kernel's own is right, and was not asked for yet.
-fn connect_error(socket: Socket) -> Option<c_int> {
-    match socket.tcp_state().ok()? {
-        // Reset while it was plugged, or later. Asking the kernel makes it forget.
-        CLOSED => {
-            let error = socket.number(libc::SOL_SOCKET, libc::SO_ERROR).ok()?;
-            let errno = if error == 0 { None } else { take_failure(socket) };
-            Some(errno.map_or(error, |errno| errno.0))
-        }
-        ESTABLISHED if is_relayed(socket) && !socket.is_writable(0) => {
-            take_failure(socket).map(|errno| errno.0)
-        }
-        _ => None,
-    }
 }

@@ -4,15 +4,12 @@
 //! is, the kernel tells.
 
 use std::{
-    net::{IpAddr, SocketAddr},
-    os::fd::AsRawFd,
+    net::SocketAddr,
     sync::atomic::{AtomicPtr, AtomicU8, Ordering},
 };
 
-use mirrord_core::verdict::Errno;
+use mirrord_guest::servers::is_bound;
 use rustix::mm::{MapFlags, ProtFlags};
-
-use crate::abi::socket::Socket;
 
 const N_BYTES: usize = 8192;
 
@@ -45,16 +42,6 @@ pub(super) fn answers(at: SocketAddr) -> bool {
         byte.fetch_and(!bit, Ordering::Relaxed);
     }
     is_bound
-}
-
-fn is_bound(at: SocketAddr) -> bool {
-    let domain = if at.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    let loopback = match at.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], at.port())),
-        _ => at,
-    };
-    Socket::make(domain, libc::SOCK_DGRAM, 0)
-        .is_ok_and(|probe| Socket(probe.as_raw_fd()).bind(loopback) == Err(Errno::EADDRINUSE))
 }
 
 fn byte(port: u16) -> Option<&'static AtomicU8> {

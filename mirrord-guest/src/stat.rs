@@ -9,7 +9,7 @@ fn signed(number: u64) -> i64 {
 }
 
 /// A `struct stat`.
-pub(crate) fn stat(told: &FileStat) -> libc::stat {
+pub fn stat(told: &FileStat) -> libc::stat {
     // SAFETY: the structure is made of integers.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     stat.st_dev = told.device;
@@ -32,7 +32,7 @@ pub(crate) fn stat(told: &FileStat) -> libc::stat {
 }
 
 /// A `struct statx` with everything that is known.
-pub(crate) fn statx(told: &FileStat) -> libc::statx {
+pub fn statx(told: &FileStat) -> libc::statx {
     // SAFETY: the structure is made of integers.
     let mut statx: libc::statx = unsafe { std::mem::zeroed() };
     statx.stx_mask = libc::STATX_BASIC_STATS;
@@ -57,7 +57,7 @@ pub(crate) fn statx(told: &FileStat) -> libc::statx {
 }
 
 /// A device's two halves.
-pub(crate) fn device(number: u64) -> (c_uint, c_uint) {
+pub fn device(number: u64) -> (c_uint, c_uint) {
     (libc::major(number), libc::minor(number))
 }
 
@@ -73,7 +73,7 @@ fn moment(time: Time) -> libc::statx_timestamp {
 const ST_VALID: u64 = 0x20;
 
 /// A `struct statfs`.
-pub(crate) fn statfs(told: &FileSystemStat) -> libc::statfs {
+pub fn statfs(told: &FileSystemStat) -> libc::statfs {
     // SAFETY: the structure is made of integers.
     let mut statfs: libc::statfs = unsafe { std::mem::zeroed() };
     statfs.f_type = signed(told.kind);
@@ -95,7 +95,7 @@ pub(crate) fn statfs(told: &FileSystemStat) -> libc::statfs {
 }
 
 /// A `struct statvfs`.
-pub(crate) fn statvfs(told: &FileSystemStat) -> libc::statvfs {
+pub fn statvfs(told: &FileSystemStat) -> libc::statvfs {
     // SAFETY: the structure is made of integers.
     let mut statvfs: libc::statvfs = unsafe { std::mem::zeroed() };
     statvfs.f_bsize = told.block_size;
@@ -112,19 +112,40 @@ pub(crate) fn statvfs(told: &FileSystemStat) -> libc::statvfs {
     statvfs
 }
 
-/// The type and mode that a `struct stat` of a memory file is to show, and who made it.
-#[derive(Clone, Copy)]
-pub(crate) struct Identity {
-    pub(crate) device: u64,
-    pub(crate) inode: u64,
-    pub(crate) n_links: u64,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
+/// What a memory file that stands for a file there is to show of itself. The kernel keeps its times, size and mode, its
+/// name says the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Device.
+    pub device: u64,
+    /// Inode.
+    pub inode: u64,
+    /// Links.
+    pub n_links: u64,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
 }
 
 impl Identity {
+    /// Reads `/memfd:mirrord:<device>:<inode>:<links>:<uid>:<gid> (deleted)`, numbers in hexadecimal.
+    pub fn parse(name: &[u8]) -> Option<Self> {
+        let name = name.strip_prefix(b"/memfd:mirrord:")?;
+        let name = std::str::from_utf8(name.strip_suffix(b" (deleted)").unwrap_or(name)).ok()?;
+        let mut numbers = name.split(':').map(|digits| u64::from_str_radix(digits, 16).ok());
+        let mut next = || numbers.next().flatten();
+        Some(Self {
+            device: next()?,
+            inode: next()?,
+            n_links: next()?,
+            uid: u32::try_from(next()?).ok()?,
+            gid: u32::try_from(next()?).ok()?,
+        })
+    }
+
     /// Puts it into a `struct stat`.
-    pub(crate) fn mark_stat(&self, stat: &mut libc::stat) {
+    pub fn mark_stat(&self, stat: &mut libc::stat) {
         stat.st_dev = self.device;
         stat.st_ino = self.inode;
         stat.st_nlink = self.n_links;
@@ -133,7 +154,7 @@ impl Identity {
     }
 
     /// Puts it into a `struct statx`.
-    pub(crate) fn mark_statx(&self, statx: &mut libc::statx) {
+    pub fn mark_statx(&self, statx: &mut libc::statx) {
         (statx.stx_dev_major, statx.stx_dev_minor) = device(self.device);
         statx.stx_ino = self.inode;
         statx.stx_nlink = u32::try_from(self.n_links).unwrap_or(u32::MAX);
@@ -143,6 +164,6 @@ impl Identity {
 }
 
 /// The mode's permissions, without what the kernel ignores.
-pub(crate) fn permissions(mode: mode_t) -> u32 {
+pub fn permissions(mode: mode_t) -> u32 {
     mode & 0o7777
 }

@@ -6,7 +6,7 @@ use libc::{c_int, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
 
 /// An address as a guest gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Address<'a> {
+pub enum Address<'a> {
     /// Of the internet.
     Inet(SocketAddr),
     /// What stands behind the family of a unix address.
@@ -15,14 +15,18 @@ pub(crate) enum Address<'a> {
     Other,
 }
 
-impl Address<'_> {
+impl<'a> Address<'a> {
+    /// What the bytes of an address say.
+    pub fn of(bytes: &'a [u8]) -> Self {
+        parse(bytes)
+    }
     /// Reads a guest's address. One that cannot be one is [`Self::Other`].
     ///
     /// # Safety
     /// A pointer that is plausible must point to so many bytes, which stay as they are while it is used.
-    pub(crate) unsafe fn read(address: *const sockaddr, length: socklen_t) -> Self {
+    pub unsafe fn read(address: *const sockaddr, length: socklen_t) -> Self {
         let length = usize::try_from(length).unwrap_or(0);
-        if !super::is_plausible(address) || !(FAMILY..=size_of::<libc::sockaddr_storage>()).contains(&length)
+        if !crate::is_plausible(address) || !(FAMILY..=size_of::<libc::sockaddr_storage>()).contains(&length)
         {
             return Self::Other;
         }
@@ -64,25 +68,25 @@ fn parse_v6(rest: &[u8]) -> Option<SocketAddr> {
 /// An address as the kernel reads and writes it.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-pub(crate) struct Encoded {
+pub struct Encoded {
     bytes: [u8; size_of::<libc::sockaddr_storage>()],
     length: socklen_t,
 }
 
 impl Encoded {
     /// A place for the kernel to write an address to.
-    pub(crate) fn empty() -> Self {
+    pub fn empty() -> Self {
         let bytes = [0; size_of::<libc::sockaddr_storage>()];
         Self { bytes, length: socklen_t::try_from(bytes.len()).unwrap_or(0) }
     }
 
     /// The address that unties a socket from its peer.
-    pub(crate) fn unspecified() -> Self {
+    pub fn unspecified() -> Self {
         Self { length: socklen_t::try_from(size_of::<sockaddr>()).unwrap_or(0), ..Self::empty() }
     }
 
     /// An address for a socket of this domain: an IPv4 address is mapped into an IPv6 one where that is needed.
-    pub(crate) fn new(address: SocketAddr, domain: c_int) -> Self {
+    pub fn new(address: SocketAddr, domain: c_int) -> Self {
         let fitted = match (domain, address.ip()) {
             (libc::AF_INET6, IpAddr::V4(ip)) => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
             (libc::AF_INET, IpAddr::V6(_)) => match mirrord_core::addr::plain(address) {
@@ -115,34 +119,39 @@ impl Encoded {
         encoded
     }
 
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::try_from(self.length).unwrap_or(0).min(self.bytes.len())]
+    }
+
     /// For a call that reads it.
-    pub(crate) fn as_ptr(&self) -> *const sockaddr {
+    pub fn as_ptr(&self) -> *const sockaddr {
         self.bytes.as_ptr().cast()
     }
 
     /// For a call that writes it.
-    pub(crate) fn as_mut_ptr(&mut self) -> *mut sockaddr {
+    pub fn as_mut_ptr(&mut self) -> *mut sockaddr {
         self.bytes.as_mut_ptr().cast()
     }
 
     /// Its length.
-    pub(crate) fn length(&self) -> socklen_t {
+    pub fn length(&self) -> socklen_t {
         self.length
     }
 
     /// For a call that writes its length.
-    pub(crate) fn length_mut(&mut self) -> &mut socklen_t {
+    pub fn length_mut(&mut self) -> &mut socklen_t {
         &mut self.length
     }
 
     /// What it says.
-    pub(crate) fn address(&self) -> Address<'_> {
+    pub fn address(&self) -> Address<'_> {
         let length = usize::try_from(self.length).unwrap_or(0).min(self.bytes.len());
         parse(&self.bytes[..length])
     }
 
     /// What it says, if it is of the internet.
-    pub(crate) fn inet(&self) -> Option<SocketAddr> {
+    pub fn inet(&self) -> Option<SocketAddr> {
         match self.address() {
             Address::Inet(address) => Some(address),
             _ => None,
@@ -153,7 +162,7 @@ impl Encoded {
     ///
     /// # Safety
     /// Both pointers are the guest's, under the contract of `accept(2)`.
-    pub(crate) unsafe fn give(&self, place: *mut sockaddr, room: *mut socklen_t) {
+    pub unsafe fn give(&self, place: *mut sockaddr, room: *mut socklen_t) {
         if place.is_null() || room.is_null() {
             return;
         }

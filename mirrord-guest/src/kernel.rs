@@ -3,13 +3,13 @@
 use libc::c_long;
 use mirrord_core::verdict::Errno;
 
-use crate::answer::Outcome;
+use crate::Outcome;
 
 /// A system call.
 ///
 /// # Safety
 /// What the call reads and writes must be the caller's to give.
-pub(crate) unsafe fn call(number: c_long, arguments: [usize; 6]) -> Outcome<usize> {
+pub unsafe fn call(number: c_long, arguments: [usize; 6]) -> Outcome<usize> {
     const LAST_ERRNO: isize = 4095;
     // SAFETY: the caller's duty.
     let answer = unsafe { enter(number, arguments) };
@@ -22,7 +22,7 @@ pub(crate) unsafe fn call(number: c_long, arguments: [usize; 6]) -> Outcome<usiz
 }
 
 /// A number as an argument of a system call: sign-extended, as C passes it.
-pub(crate) fn int(number: i32) -> usize {
+pub fn int(number: i32) -> usize {
     isize::try_from(number).unwrap_or(0).cast_unsigned()
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn int(number: i32) -> usize {
 ///
 /// # Safety
 /// As for [`call`].
-pub(crate) unsafe fn call_again(number: c_long, arguments: [usize; 6]) -> Outcome<usize> {
+pub unsafe fn call_again(number: c_long, arguments: [usize; 6]) -> Outcome<usize> {
     loop {
         // SAFETY: the caller's duty.
         match unsafe { call(number, arguments) } {

@@ -10,7 +10,7 @@ use libc::{
 };
 use mirrord_core::rules::address::Protocol;
 
-use crate::abi::socket::Socket;
+use crate::socket::Socket;
 
 /// Which of a socket's buffers its guest has sized itself (`SO_BUF_LOCK`, Linux 5.15): 1 of sending, 2 of receiving.
 const SO_BUF_LOCK: c_int = 72;
@@ -78,12 +78,12 @@ const IPV6: &[c_int] = &[
 ];
 
 /// The send buffer, as `setsockopt(2)` takes it, if the guest has sized it itself.
-pub(super) fn send_buffer(socket: Socket) -> Option<c_int> {
+pub fn send_buffer(socket: Socket) -> Option<c_int> {
     buffer(socket, libc::SO_SNDBUF, 1)
 }
 
 /// Sets on `to` what differs from it on `from`. What cannot be set is left.
-pub(super) fn carry(from: Socket, to: Socket, domain: c_int, protocol: Protocol) {
+pub fn carry(from: Socket, to: Socket, domain: c_int, protocol: Protocol) {
     for (name, lock) in [(libc::SO_SNDBUF, 1), (libc::SO_RCVBUF, 2)] {
         if let Some(size) = buffer(from, name, lock) {
             let _ = to.set_number(SOL_SOCKET, name, size);

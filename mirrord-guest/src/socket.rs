@@ -9,51 +9,51 @@ use libc::{c_int, socklen_t};
 use mirrord_core::{rules::address::Protocol, verdict::Errno};
 use mirrord_protocol::id::SocketInode;
 
-use super::{
+use crate::Outcome;
+use crate::{
     kernel::{self, int},
     sockaddr::Encoded,
 };
-use crate::answer::Outcome;
 
 /// `SO_NETNS_COOKIE` (Linux 5.14).
 const SO_NETNS_COOKIE: c_int = 71;
 /// The longest option that is asked for or copied.
-pub(crate) const MAX_OPTION: usize = 16;
+pub const MAX_OPTION: usize = 16;
 
 /// `TCP_CLOSE`: neither connected nor listening.
-pub(crate) const CLOSED: u8 = 7;
+pub const CLOSED: u8 = 7;
 /// `TCP_ESTABLISHED`.
-pub(crate) const ESTABLISHED: u8 = 1;
+pub const ESTABLISHED: u8 = 1;
 /// `TCP_LISTEN`.
-pub(crate) const LISTENING: u8 = 10;
+pub const LISTENING: u8 = 10;
 /// `TCP_SYN_SENT`.
-pub(crate) const CONNECTING: u8 = 2;
+pub const CONNECTING: u8 = 2;
 
 /// The network namespace in which a socket lives, by the kernel's number for it.
-pub(crate) fn netns_cookie(socket: impl AsFd) -> Option<u64> {
+pub fn netns_cookie(socket: impl AsFd) -> Option<u64> {
     Socket(socket.as_fd().as_raw_fd()).netns_cookie()
 }
 
 /// A descriptor that a guest calls a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Socket(pub(crate) RawFd);
+pub struct Socket(pub RawFd);
 
 /// The value of an option.
-pub(crate) struct OptionValue {
+pub struct OptionValue {
     bytes: [u8; MAX_OPTION],
     length: usize,
 }
 
 impl OptionValue {
     /// Its bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length.min(MAX_OPTION)]
     }
 }
 
 impl Socket {
     /// A new socket of this process's network namespace, closed on `exec`.
-    pub(crate) fn make(domain: c_int, kind: c_int, protocol: c_int) -> Outcome<OwnedFd> {
+    pub fn make(domain: c_int, kind: c_int, protocol: c_int) -> Outcome<OwnedFd> {
         let arguments = [int(domain), int(kind | libc::SOCK_CLOEXEC), int(protocol), 0, 0, 0];
         // SAFETY: the call takes numbers only.
         let fd = unsafe { kernel::call(libc::SYS_socket, arguments) }?;
@@ -63,7 +63,7 @@ impl Socket {
     }
 
     /// An option.
-    pub(crate) fn option(self, level: c_int, name: c_int) -> Outcome<OptionValue> {
+    pub fn option(self, level: c_int, name: c_int) -> Outcome<OptionValue> {
         self.sized_option(level, name, MAX_OPTION)
     }
 
@@ -80,7 +80,7 @@ impl Socket {
     }
 
     /// An option that is an address.
-    pub(crate) fn long_option(self, level: c_int, name: c_int) -> Outcome<Encoded> {
+    pub fn long_option(self, level: c_int, name: c_int) -> Outcome<Encoded> {
         let mut place = Encoded::empty();
         let (bytes, length) = (place.as_mut_ptr().addr(), std::ptr::from_mut(place.length_mut()).addr());
         let arguments = [int(self.0), int(level), int(name), bytes, length, 0];
@@ -90,40 +90,40 @@ impl Socket {
     }
 
     /// An option that is a number.
-    pub(crate) fn number(self, level: c_int, name: c_int) -> Outcome<c_int> {
+    pub fn number(self, level: c_int, name: c_int) -> Outcome<c_int> {
         let value = self.option(level, name)?;
         value.bytes().first_chunk().map(|bytes| c_int::from_ne_bytes(*bytes)).ok_or(Errno(libc::EINVAL))
     }
 
     /// Sets an option.
-    pub(crate) fn set(self, level: c_int, name: c_int, value: &[u8]) -> Outcome<()> {
+    pub fn set(self, level: c_int, name: c_int, value: &[u8]) -> Outcome<()> {
         let arguments = [int(self.0), int(level), int(name), value.as_ptr().addr(), value.len(), 0];
         // SAFETY: the value is ours, and only read.
         unsafe { kernel::call(libc::SYS_setsockopt, arguments) }.map(drop)
     }
 
     /// Sets an option that is a number.
-    pub(crate) fn set_number(self, level: c_int, name: c_int, value: c_int) -> Outcome<()> {
+    pub fn set_number(self, level: c_int, name: c_int, value: c_int) -> Outcome<()> {
         self.set(level, name, &value.to_ne_bytes())
     }
 
     /// `AF_INET`, `AF_INET6`, …
-    pub(crate) fn domain(self) -> Outcome<c_int> {
+    pub fn domain(self) -> Outcome<c_int> {
         self.number(libc::SOL_SOCKET, libc::SO_DOMAIN)
     }
 
     /// `SOCK_STREAM`, `SOCK_DGRAM`, …
-    pub(crate) fn kind(self) -> Outcome<c_int> {
+    pub fn kind(self) -> Outcome<c_int> {
         self.number(libc::SOL_SOCKET, libc::SO_TYPE)
     }
 
     /// `IPPROTO_TCP`, …
-    pub(crate) fn protocol(self) -> Outcome<c_int> {
+    pub fn protocol(self) -> Outcome<c_int> {
         self.number(libc::SOL_SOCKET, libc::SO_PROTOCOL)
     }
 
     /// Whether it speaks TCP or UDP; nothing if it speaks something else, or is no socket.
-    pub(crate) fn transport(self) -> Option<Protocol> {
+    pub fn transport(self) -> Option<Protocol> {
         match (self.kind().ok()?, self.protocol().ok()?) {
             (libc::SOCK_STREAM, libc::IPPROTO_TCP | libc::IPPROTO_MPTCP) => Some(Protocol::Tcp),
             (libc::SOCK_DGRAM, libc::IPPROTO_UDP) => Some(Protocol::Udp),
@@ -132,24 +132,24 @@ impl Socket {
     }
 
     /// The network namespace in which it lives.
-    pub(crate) fn netns_cookie(self) -> Option<u64> {
+    pub fn netns_cookie(self) -> Option<u64> {
         let value = self.sized_option(libc::SOL_SOCKET, SO_NETNS_COOKIE, size_of::<u64>()).ok()?;
         value.bytes().first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
     }
 
     /// The state of a TCP socket.
-    pub(crate) fn tcp_state(self) -> Outcome<u8> {
+    pub fn tcp_state(self) -> Outcome<u8> {
         let value = self.option(libc::IPPROTO_TCP, libc::TCP_INFO)?;
         value.bytes().first().copied().ok_or(Errno(libc::EINVAL))
     }
 
     /// Its own address, as the kernel tells it.
-    pub(crate) fn local(self) -> Outcome<SocketAddr> {
+    pub fn local(self) -> Outcome<SocketAddr> {
         self.address(libc::SYS_getsockname)
     }
 
     /// Its peer's, as the kernel tells it.
-    pub(crate) fn peer(self) -> Outcome<SocketAddr> {
+    pub fn peer(self) -> Outcome<SocketAddr> {
         self.address(libc::SYS_getpeername)
     }
 
@@ -162,7 +162,7 @@ impl Socket {
     }
 
     /// Binds it, past every rule.
-    pub(crate) fn bind(self, address: SocketAddr) -> Outcome<()> {
+    pub fn bind(self, address: SocketAddr) -> Outcome<()> {
         let encoded = Encoded::new(address, self.domain()?);
         let length = usize::try_from(encoded.length()).unwrap_or(0);
         let arguments = [int(self.0), encoded.as_ptr().addr(), length, 0, 0, 0];
@@ -171,12 +171,12 @@ impl Socket {
     }
 
     /// Connects it, past every rule.
-    pub(crate) fn connect(self, address: SocketAddr) -> Outcome<()> {
+    pub fn connect(self, address: SocketAddr) -> Outcome<()> {
         self.connect_to(&Encoded::new(address, self.domain()?))
     }
 
     /// Unties it from its peer.
-    pub(crate) fn disconnect(self) -> Outcome<()> {
+    pub fn disconnect(self) -> Outcome<()> {
         self.connect_to(&Encoded::unspecified())
     }
 
@@ -188,7 +188,7 @@ impl Socket {
     }
 
     /// Sends as much as fits, without waiting.
-    pub(crate) fn send_now(self, bytes: &[u8]) -> Outcome<usize> {
+    pub fn send_now(self, bytes: &[u8]) -> Outcome<usize> {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let arguments = [int(self.0), bytes.as_ptr().addr(), bytes.len(), int(flags), 0, 0];
         // SAFETY: the bytes are ours, and only read.
@@ -196,12 +196,12 @@ impl Socket {
     }
 
     /// Whether it takes bytes, or has failed; waits for that so many milliseconds.
-    pub(crate) fn is_writable(self, patience: i32) -> bool {
+    pub fn is_writable(self, patience: i32) -> bool {
         self.waits_for(libc::POLLOUT, patience)
     }
 
     /// Whether its connection has been reset, or has ended both ways; waits for that so many milliseconds.
-    pub(crate) fn is_over(self, patience: i32) -> bool {
+    pub fn is_over(self, patience: i32) -> bool {
         self.waits_for(0, patience)
     }
 
@@ -218,7 +218,7 @@ impl Socket {
     }
 
     /// The number that names it, whatever descriptors it has.
-    pub(crate) fn inode(self) -> Outcome<SocketInode> {
+    pub fn inode(self) -> Outcome<SocketInode> {
         let mut stat = std::mem::MaybeUninit::<libc::stat>::zeroed();
         // SAFETY: the structure is ours, and the kernel fills it.
         unsafe { kernel::call(libc::SYS_fstat, [int(self.0), stat.as_mut_ptr().addr(), 0, 0, 0, 0]) }?;
@@ -227,7 +227,7 @@ impl Socket {
     }
 
     /// `fcntl(2)` with a number.
-    pub(crate) fn control(self, command: c_int, argument: c_int) -> Outcome<c_int> {
+    pub fn control(self, command: c_int, argument: c_int) -> Outcome<c_int> {
         // SAFETY: the commands that are used here take numbers.
         let answer =
             unsafe { kernel::call(libc::SYS_fcntl, [int(self.0), int(command), int(argument), 0, 0, 0]) }?;
@@ -235,19 +235,19 @@ impl Socket {
     }
 
     /// Whether its calls do not wait.
-    pub(crate) fn is_nonblocking(self) -> bool {
+    pub fn is_nonblocking(self) -> bool {
         self.control(libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
     }
 
     /// Makes its calls wait, or not.
-    pub(crate) fn set_nonblocking(self, nonblocking: bool) -> Outcome<()> {
+    pub fn set_nonblocking(self, nonblocking: bool) -> Outcome<()> {
         let flags = self.control(libc::F_GETFL, 0)?;
         let wanted = if nonblocking { flags | libc::O_NONBLOCK } else { flags & !libc::O_NONBLOCK };
         if wanted == flags { Ok(()) } else { self.control(libc::F_SETFL, wanted).map(drop) }
     }
 
     /// Puts another socket behind this number, atomically. `close_on_exec` is of the number, not of the socket.
-    pub(crate) fn replace(self, with: &OwnedFd, close_on_exec: bool) -> Outcome<()> {
+    pub fn replace(self, with: &OwnedFd, close_on_exec: bool) -> Outcome<()> {
         let flags = if close_on_exec { libc::O_CLOEXEC } else { 0 };
         let arguments = [int(with.as_raw_fd()), int(self.0), int(flags), 0, 0, 0];
         // SAFETY: the guest's number is replaced, which is the guest's wish; ours stays ours.
@@ -255,7 +255,7 @@ impl Socket {
     }
 
     /// Gives the number back to the kernel.
-    pub(crate) fn close(self) {
+    pub fn close(self) {
         // SAFETY: the caller gives up a number that the guest has never seen.
         let _ = unsafe { kernel::call(libc::SYS_close, [int(self.0), 0, 0, 0, 0, 0]) };
     }

@@ -8,42 +8,37 @@ use std::{
 use libc::c_int;
 use mirrord_core::rules::address::{Protocol, Side};
 
-use super::{epoll, options, socket::make_there};
 use crate::{
-    abi::socket::{CLOSED, Socket},
-    answer::Outcome,
+    Outcome, World,
+    make::make_there,
+    options,
+    socket::{CLOSED, Socket},
+    world::lives_there,
 };
 
+/// Makes a socket live on the side where its destination is reached.
+///
+/// # Errors
+/// When the other socket cannot be had.
+pub fn settle_side(world: &impl World, socket: Socket, protocol: Protocol, side: Side) -> Outcome<()> {
+    let is_there = lives_there(world, socket);
+    if is_there == (side == Side::There) { Ok(()) } else { to_side(world, socket, protocol, side) }
+}
+
 /// Puts a socket of the other side in the place of one that is neither connected nor listening; others stay.
-pub(super) fn to_side(socket: Socket, protocol: Protocol, side: Side) -> Outcome<()> {
+pub(crate) fn to_side(world: &impl World, socket: Socket, protocol: Protocol, side: Side) -> Outcome<()> {
     if protocol == Protocol::Tcp && socket.tcp_state()? != CLOSED {
         return Ok(());
     }
     let (domain, kind, number) = (socket.domain()?, socket.kind()?, socket.protocol()?);
     let fresh = match side {
         Side::Here => Socket::make(domain, kind, number)?,
-        Side::There => make_there(domain, kind, number)?,
+        Side::There => make_there(world, domain, kind, number)?,
     };
     options::carry(socket, Socket(fresh.as_raw_fd()), domain, protocol);
     carry_address(socket, Socket(fresh.as_raw_fd()));
     carry_flags(socket, Socket(fresh.as_raw_fd()))?;
-    install(socket, &fresh)
-}
-
-/// Puts a socket behind every number of another one, and into every set of `epoll(7)` that has those.
-pub(super) fn install(socket: Socket, fresh: &OwnedFd) -> Outcome<()> {
-    let numbers = epoll::Numbers::of(socket);
-    numbers.withdraw();
-    let mut outcome = Ok(());
-    for number in numbers.all() {
-        let close_on_exec = number.control(libc::F_GETFD, 0).is_ok_and(|flags| flags & libc::FD_CLOEXEC != 0);
-        let replaced = number.replace(fresh, close_on_exec);
-        if number == socket {
-            outcome = replaced;
-        }
-    }
-    numbers.register();
-    outcome
+    world.install(socket, &fresh)
 }
 
 /// A port that the guest has bound is bound again, where it is free there. An address of the one side means nothing
@@ -62,7 +57,7 @@ fn carry_address(from: Socket, to: Socket) {
 }
 
 /// The flags and the owner of the file behind the number; those of the number itself stay its own.
-pub(super) fn carry_flags(from: Socket, to: Socket) -> Outcome<()> {
+pub(crate) fn carry_flags(from: Socket, to: Socket) -> Outcome<()> {
     const CARRIED: c_int = libc::O_NONBLOCK | libc::O_ASYNC;
     let owner = from.control(libc::F_GETOWN, 0).unwrap_or(0);
     if owner != 0 {
@@ -72,4 +67,10 @@ pub(super) fn carry_flags(from: Socket, to: Socket) -> Outcome<()> {
     let fresh = to.control(libc::F_GETFL, 0)?;
     let wanted = (fresh & !CARRIED) | (flags & CARRIED);
     if wanted == fresh { Ok(()) } else { to.control(libc::F_SETFL, wanted).map(drop) }
+}
+
+/// Puts a socket that came connected in the place of the guest's own.
+pub(crate) fn replace(world: &impl World, socket: Socket, fresh: &OwnedFd) -> Outcome<()> {
+    carry_flags(socket, Socket(fresh.as_raw_fd()))?;
+    world.install(socket, fresh)
 }

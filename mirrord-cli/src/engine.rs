@@ -1,0 +1,105 @@
+//! Which engine catches a program's calls, and why.
+
+use std::{
+    convert::Infallible,
+    env,
+    ffi::OsString,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+};
+
+use mirrord_config::lower::Engine;
+use mirrord_protocol::proxy::names::PROXY_ADDRESS;
+use thiserror::Error;
+
+use crate::{
+    environment::Variables,
+    inject::become_guest,
+    inspect::Inspection,
+    progress::Progress,
+    report::{Explain, Report},
+    supervisor::start::{self, SuperviseError, Supervised, Supervision},
+};
+
+/// What catches the calls of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// The library within it.
+    Layer,
+    /// The process beside it, and why.
+    Supervisor(String),
+}
+
+impl Chosen {
+    /// A clause for the summary.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Layer => "engine: layer".to_owned(),
+            Self::Supervisor(why) => format!("engine: supervisor, {why}"),
+        }
+    }
+}
+
+/// Chooses for a program that was looked at, and tells what the choice cannot do.
+pub(crate) fn choose(
+    wish: Engine,
+    inspection: &Inspection,
+    progress: &Progress,
+) -> Result<Chosen, SuperviseError> {
+    let chosen = match (wish, inspection.beyond_layer.first()) {
+        (Engine::Layer, _) | (Engine::Auto, None) => Chosen::Layer,
+        (Engine::Supervisor, _) => {
+            start::support()?;
+            Chosen::Supervisor("as ordered".to_owned())
+        }
+        (Engine::Auto, Some(beyond)) => match start::support() {
+            Ok(()) => Chosen::Supervisor(format!("because {}", beyond.why)),
+            Err(why) => {
+                progress.warn(&why.to_string(), None);
+                Chosen::Layer
+            }
+        },
+    };
+    let beyond = inspection.beyond_layer.iter().map(|beyond| &beyond.finding);
+    let beyond = beyond.filter(|_| chosen == Chosen::Layer);
+    for finding in beyond.chain(&inspection.findings) {
+        progress.warn(&finding.what, Some(&finding.hint));
+    }
+    Ok(chosen)
+}
+
+/// Starts the supervisor that was chosen, if one was.
+pub(crate) fn prepare(
+    chosen: &Chosen,
+    address: &str,
+    variables: &Variables,
+    allows_rings: bool,
+) -> Result<Option<Supervision>, SuperviseError> {
+    if *chosen == Chosen::Layer {
+        return Ok(None);
+    }
+    let folder = |name: &str| variables.get(name).map(OsStrExt::as_bytes);
+    let session =
+        Supervised { address, home: folder("HOME"), temp_dir: folder("TMPDIR"), allows_rings };
+    start::start(&session).map(Some)
+}
+
+/// Why a program cannot be taken over from a layer: our own fault, or somebody's who plays with us.
+#[derive(Debug, Error)]
+#[error("this is no session of mirrord: `{PROXY_ADDRESS}` is not set")]
+struct NoSession;
+
+impl Explain for NoSession {
+    fn hint(&self) -> Option<String> {
+        Some("run the program by `mirrord exec`".to_owned())
+    }
+}
+
+/// Becomes a program that a layer cannot enter, as a guest that is supervised.
+pub(crate) fn take_over(program: &Path, words: &[OsString]) -> Result<Infallible, Report> {
+    let variables = Variables::own();
+    let Some(address) = env::var_os(PROXY_ADDRESS) else { return Err(NoSession.into()) };
+    let chosen = Chosen::Supervisor(String::new());
+    let supervision = prepare(&chosen, &address.to_string_lossy(), &variables, false)?;
+    Ok(become_guest(program, words, variables, supervision)?)
+}

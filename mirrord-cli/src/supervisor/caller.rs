@@ -1,0 +1,173 @@
+//! Who calls: a thread that waits, its process, its program, and what can be asked and done for it.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
+    sync::Arc,
+};
+
+use mirrord_core::{rules::fs::Here, verdict::Errno};
+use mirrord_protocol::{
+    fault::Fault,
+    proxy::{FromProxy, ToProxy},
+};
+use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
+
+use super::{
+    fs,
+    guests::{self, Guest, Program},
+    link::{LinkError, Reply},
+    memory::Memory,
+    net,
+    notify::{Answer, Call, Gone, Listener},
+    own,
+    serve::Supervisor,
+};
+
+/// A caught call in its surroundings.
+pub(super) struct Caller<'a> {
+    pub(super) supervisor: &'a Supervisor,
+    pub(super) listener: &'a Listener,
+    pub(super) call: &'a Call,
+    pub(super) guest: &'a Guest,
+    pub(super) program: Arc<Program>,
+}
+
+/// What the guest sees of a failure.
+pub(super) type Outcome<T> = Result<T, Errno>;
+
+impl Caller<'_> {
+    /// What becomes of the call.
+    pub(super) fn decide(&self) -> Answer {
+        if let Some(answer) = own::decide(self) {
+            return answer;
+        }
+        if self.program.is_skipped {
+            return Answer::Continue;
+        }
+        fs::decide(self).or_else(|| net::decide(self)).unwrap_or(Answer::Continue)
+    }
+
+    /// An argument.
+    pub(super) fn argument(&self, index: usize) -> u64 {
+        self.call.arguments[index]
+    }
+
+    /// An argument that the kernel takes as a 32-bit number: its low half.
+    pub(super) fn unsigned(&self, index: usize) -> u32 {
+        let [a, b, c, d, ..] = self.argument(index).to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    }
+
+    /// As above, with a sign.
+    pub(super) fn int(&self, index: usize) -> i32 {
+        self.unsigned(index).cast_signed()
+    }
+
+    /// An argument that is a length.
+    pub(super) fn size(&self, index: usize) -> usize {
+        usize::try_from(self.argument(index)).unwrap_or(usize::MAX)
+    }
+
+    /// The guest's memory.
+    pub(super) fn memory(&self) -> Memory {
+        Memory(self.call.thread)
+    }
+
+    /// Whether the thread still waits: what was read of it before is then its own.
+    pub(super) fn check(&self) -> Result<(), Gone> {
+        self.listener.check(self.call)
+    }
+
+    /// What the default lists of files need to know.
+    pub(super) fn here(&self) -> Here<'_> {
+        self.supervisor.here(&self.program.executable)
+    }
+
+    /// A path among the thread's files of `/proc`.
+    pub(super) fn link(&self, name: &str) -> String {
+        format!("/proc/{}/{name}", self.call.thread)
+    }
+
+    /// Our duplicate of a descriptor of the guest's. Nothing if it has none behind that number, or we may not.
+    pub(super) fn duplicate(&self, number: RawFd) -> Option<OwnedFd> {
+        match pidfd_getfd(self.guest.process(), number, PidfdGetfdFlags::empty()) {
+            Ok(duplicate) => Some(duplicate),
+            Err(rustix::io::Errno::PERM) => {
+                self.supervisor.warn(
+                    "sockets of the program cannot be reached (`pidfd_getfd` is forbidden): its connections are made here"
+                        .to_owned(),
+                );
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Asks the proxy.
+    pub(super) fn ask(&self, question: &ToProxy) -> Result<Reply, LinkError> {
+        self.supervisor.link.ask(question, None)
+    }
+
+    /// Asks the proxy, with a descriptor that rides along.
+    pub(super) fn ask_with(
+        &self,
+        question: &ToProxy,
+        descriptor: BorrowedFd<'_>,
+    ) -> Result<Reply, LinkError> {
+        self.supervisor.link.ask(question, Some(descriptor))
+    }
+
+    /// Asks the proxy what only the network can answer, as long as the guest waits and no signal comes.
+    pub(super) fn ask_patiently(&self, question: &ToProxy) -> Result<Reply, LinkError> {
+        self.supervisor.link.ask_patiently(question, &|| self.waits())
+    }
+
+    /// Whether the guest goes on waiting in a call that blocks: it lives, and no signal has come for it.
+    pub(super) fn waits(&self) -> bool {
+        self.check().is_ok() && !self.has_signal()
+    }
+
+    /// Whether a signal waits for the thread, that it would run a handler for or end by.
+    pub(super) fn has_signal(&self) -> bool {
+        let Some(status) = guests::status(self.call.thread) else { return true };
+        let set = |name| {
+            guests::field(&status, name).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+        };
+        // One for the whole process goes to its first thread, if that one takes it.
+        let shared = if self.call.thread == self.guest.pid { set("ShdPnd:") } else { 0 };
+        (set("SigPnd:") | shared) & !set("SigBlk:") & !set("SigIgn:") != 0
+    }
+
+    /// The thread's umask.
+    pub(super) fn without_umask(&self, mode: u32) -> u32 {
+        const USUAL: u32 = 0o022;
+        let umask = guests::status(self.call.thread)
+            .and_then(|status| u32::from_str_radix(guests::field(&status, "Umask:")?, 8).ok())
+            .unwrap_or(USUAL);
+        mode & 0o7777 & !umask
+    }
+
+    /// Whether the thread acts as the same user and group as we do: then we may do here what it asks for.
+    pub(super) fn acts_as_we_do(&self) -> bool {
+        let Some(status) = guests::status(self.call.thread) else { return false };
+        let last = |name| {
+            guests::field(&status, name).and_then(|ids| ids.split_whitespace().last()?.parse::<u32>().ok())
+        };
+        last("Uid:") == Some(nix::unistd::geteuid().as_raw())
+            && last("Gid:") == Some(nix::unistd::getegid().as_raw())
+    }
+
+    /// A descriptor of ours, borrowed for a question.
+    pub(super) fn borrow(descriptor: &OwnedFd) -> BorrowedFd<'_> {
+        descriptor.as_fd()
+    }
+}
+
+/// What an answer means that is nothing but done, or failed.
+pub(super) fn settle(reply: Result<Reply, LinkError>, lost: Errno) -> Outcome<(FromProxy, Vec<OwnedFd>)> {
+    let reply = reply.map_err(|_| lost)?;
+    match reply.answer {
+        FromProxy::Failed(Fault { errno, .. }) => Err(Errno(errno)),
+        answer => Ok((answer, reply.descriptors)),
+    }
+}

@@ -1,0 +1,198 @@
+//! A guest is made to stand in a directory, as it asked for by a path that the kernel does not know.
+//!
+//! Nobody can change the working directory of another process, and the kernel's truth is wanted, which children
+//! inherit. So for the length of one call the thread is traced (`ptrace(2)`): its `chdir(2)` is answered, it stops before
+//! it goes on, is made to call `fchdir(2)` at the very instruction of its own call, and goes on with the answer.
+
+use std::os::fd::OwnedFd;
+
+use libc::{c_int, c_long, c_void, pid_t};
+use mirrord_core::verdict::Errno;
+
+use super::{
+    caller::{Caller, Outcome},
+    notify::Answer,
+};
+
+/// How long the instruction of a system call is.
+#[cfg(target_arch = "x86_64")]
+const INSTRUCTION: u64 = 2;
+#[cfg(not(target_arch = "x86_64"))]
+const INSTRUCTION: u64 = 4;
+
+const STOPPED_BY_CALL: c_int = libc::SIGTRAP | 0x80;
+const NT_PRSTATUS: c_int = 1;
+
+/// Makes the thread stand there; it has its answer when this ends.
+pub(super) fn stand(caller: &Caller<'_>, dir: &OwnedFd) -> Outcome<Answer> {
+    let lent = caller.listener.lend(caller.call, dir)?;
+    let Some(traced) = Traced::seize(caller.call.thread) else {
+        caller.supervisor.warn(
+            "a program under a debugger cannot change to a folder of the target's".to_owned(),
+        );
+        return Err(Errno(libc::EPERM));
+    };
+    // The call itself is over; what follows is between its end and the next instruction.
+    if caller.listener.answer(caller.call, Answer::Done(0)).is_err() {
+        return Err(Errno(libc::EINTR));
+    }
+    traced.make(caller.call.instruction, lent);
+    Ok(Answer::Done(0))
+}
+
+/// A thread that is traced as long as this lives.
+struct Traced(pid_t);
+
+impl Traced {
+    /// Begins to trace a thread that waits for an answer; it will stop when it has it.
+    fn seize(thread: pid_t) -> Option<Self> {
+        request(libc::PTRACE_SEIZE, thread, 0, libc::PTRACE_O_TRACESYSGOOD as usize).ok()?;
+        let traced = Self(thread);
+        request(libc::PTRACE_INTERRUPT, thread, 0, 0).ok()?;
+        Some(traced)
+    }
+
+    /// Has the stopped thread make `fchdir(number)` and `close(number)`, and sees to it that its own call tells the
+    /// outcome.
+    fn make(&self, instruction: u64, number: i32) -> Option<()> {
+        let mut signals = Vec::new();
+        self.stop(&mut signals)?;
+        let own = Registers::of(self.0)?;
+        let descriptor = u64::from(number.cast_unsigned());
+        let outcome = self.call(&own, instruction, libc::SYS_fchdir, descriptor, &mut signals)?;
+        self.call(&own, instruction, libc::SYS_close, descriptor, &mut signals)?;
+        own.answering(outcome).set(self.0)?;
+        for signal in signals {
+            // SAFETY: a thread is told of a signal that had come for it.
+            unsafe { libc::syscall(libc::SYS_tkill, self.0, signal) };
+        }
+        Some(())
+    }
+
+    fn call(
+        &self,
+        own: &Registers,
+        instruction: u64,
+        number: c_long,
+        argument: u64,
+        signals: &mut Vec<c_int>,
+    ) -> Option<u64> {
+        own.calling(instruction - INSTRUCTION, number, argument).set(self.0)?;
+        // Once on its way in, once on its way out.
+        for _ in 0..2 {
+            request(libc::PTRACE_SYSCALL, self.0, 0, 0).ok()?;
+            while self.stop(signals)? != STOPPED_BY_CALL {
+                request(libc::PTRACE_SYSCALL, self.0, 0, 0).ok()?;
+            }
+        }
+        Some(Registers::of(self.0)?.answer())
+    }
+
+    /// Waits for its next stop, and tells why; signals wait meanwhile.
+    fn stop(&self, signals: &mut Vec<c_int>) -> Option<c_int> {
+        let mut status = 0;
+        loop {
+            // SAFETY: the place is ours.
+            let waited = unsafe { libc::waitpid(self.0, &raw mut status, libc::__WALL) };
+            if waited == self.0 {
+                break;
+            } else if nix::errno::Errno::last_raw() != libc::EINTR {
+                return None;
+            }
+        }
+        if !libc::WIFSTOPPED(status) {
+            return None;
+        }
+        let why = libc::WSTOPSIG(status);
+        let is_event = status >> 16 != 0;
+        if !is_event && why != STOPPED_BY_CALL {
+            signals.push(why);
+        }
+        Some(why)
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        let _ = request(libc::PTRACE_DETACH, self.0, 0, 0);
+    }
+}
+
+fn request(what: libc::c_uint, thread: pid_t, address: usize, data: usize) -> Result<(), Errno> {
+    let (address, data) = (address as *mut c_void, data as *mut c_void);
+    // SAFETY: the requests of this file take numbers, or structures of ours that live as long as the call.
+    match unsafe { libc::ptrace(what, thread, address, data) } {
+        0.. => Ok(()),
+        _ => Err(Errno(nix::errno::Errno::last_raw())),
+    }
+}
+
+/// The registers of a stopped thread.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+struct Registers(libc::user_regs_struct);
+
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy)]
+struct Registers(libc::user_regs_struct);
+
+impl Registers {
+    fn of(thread: pid_t) -> Option<Self> {
+        // SAFETY: a structure of integers.
+        let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+        let mut place =
+            libc::iovec { iov_base: (&raw mut registers).cast(), iov_len: size_of::<libc::user_regs_struct>() };
+        let place = (&raw mut place).addr();
+        request(libc::PTRACE_GETREGSET, thread, NT_PRSTATUS as usize, place).ok()?;
+        Some(Self(registers))
+    }
+
+    fn set(mut self, thread: pid_t) -> Option<()> {
+        let mut place =
+            libc::iovec { iov_base: (&raw mut self.0).cast(), iov_len: size_of::<libc::user_regs_struct>() };
+        let place = (&raw mut place).addr();
+        request(libc::PTRACE_SETREGSET, thread, NT_PRSTATUS as usize, place).ok()
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Registers {
+    fn calling(mut self, instruction: u64, number: c_long, argument: u64) -> Self {
+        self.0.rip = instruction;
+        self.0.rax = number.cast_unsigned();
+        self.0.rdi = argument;
+        self.0.orig_rax = u64::MAX;
+        self
+    }
+
+    /// As they were, with another answer, and no call that a signal would repeat.
+    fn answering(mut self, answer: u64) -> Self {
+        self.0.rax = answer;
+        self.0.orig_rax = u64::MAX;
+        self
+    }
+
+    fn answer(&self) -> u64 {
+        self.0.rax
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+impl Registers {
+    fn calling(mut self, instruction: u64, number: c_long, argument: u64) -> Self {
+        self.0.pc = instruction;
+        self.0.regs[8] = number.cast_unsigned();
+        self.0.regs[0] = argument;
+        self
+    }
+
+    /// As they were, with another answer.
+    fn answering(mut self, answer: u64) -> Self {
+        self.0.regs[0] = answer;
+        self
+    }
+
+    fn answer(&self) -> u64 {
+        self.0.regs[0]
+    }
+}
