@@ -97,7 +97,7 @@ impl ExecArguments {
     /// The flags as the environment variables that they are short for.
     pub(crate) fn overrides(&self) -> Overrides {
         let mut overrides = self.session.overrides();
-        overrides.extend(self.engine.map(|engine| ("MIRRORD_ENGINE", word(engine))));
+        overrides.extend(self.engine.map(|engine| ("MIRRORD_ENGINE", groups::word(engine))));
         overrides
     }
 }

@@ -1,12 +1,6 @@
 //! Which engine catches a program's calls, and why.
 
-use std::{
-    convert::Infallible,
-    env,
-    ffi::OsString,
-    os::unix::ffi::OsStrExt,
-    path::Path,
-};
+use std::{convert::Infallible, env, ffi::OsString, os::unix::ffi::OsStrExt, path::Path};
 
 use mirrord_config::lower::Engine;
 use mirrord_protocol::proxy::names::PROXY_ADDRESS;
@@ -79,8 +73,7 @@ pub(crate) fn prepare(
         return Ok(None);
     }
     let folder = |name: &str| variables.get(name).map(OsStrExt::as_bytes);
-    let session =
-        Supervised { address, home: folder("HOME"), temp_dir: folder("TMPDIR"), allows_rings };
+    let session = Supervised { address, home: folder("HOME"), temp_dir: folder("TMPDIR"), allows_rings };
     start::start(&session).map(Some)
 }
 

@@ -8,9 +8,9 @@ use mirrord_protocol::proxy::names::PROXY_ADDRESS;
 use thiserror::Error;
 
 use crate::{
-    engine::{self, Chosen},
     args::ExecArguments,
     assets::{self, Asset},
+    engine::{self, Chosen},
     environment::{Overlay, Variables},
     inject::{Injection, become_guest},
     inspect, order, program,

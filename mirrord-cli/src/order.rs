@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mirrord_config::{Lowered, handoff::DataPath, lower::{DataPathChoice, Engine}};
+use mirrord_config::{
+    Lowered,
+    handoff::DataPath,
+    lower::{DataPathChoice, Engine},
+};
 use mirrord_core::target::Target;
 use mirrord_protocol::agent::env::EnvironmentCall;
 use thiserror::Error;

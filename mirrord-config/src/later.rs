@@ -154,7 +154,11 @@ pub(crate) const LATER: &[Later] = &[
         "[true]",
         Fate::Warned("a connection blocks exactly if the program's socket does"),
     ),
-    later("experimental.dlopen_cgo", "[false]", Fate::Refused("the `supervisor` engine does it: set `engine`")),
+    later(
+        "experimental.dlopen_cgo",
+        "[false]",
+        Fate::Refused("the `supervisor` engine does it: set `engine`"),
+    ),
     later("experimental.latency.transmit_delay", "[0]", Fate::Refused("it needs `mirrord chaos`")),
     later("experimental.latency.receive_delay", "[0]", Fate::Refused("it needs `mirrord chaos`")),
     later("experimental.applev", "[]", Fate::Ignored),

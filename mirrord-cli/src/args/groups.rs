@@ -19,7 +19,7 @@ fn flag(set: bool, value: &str) -> Option<String> {
 }
 
 /// How a value is written on the command line.
-fn word(value: impl ValueEnum + Copy) -> String {
+pub(super) fn word(value: impl ValueEnum + Copy) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 

@@ -186,7 +186,9 @@ impl Inspector<'_> {
             Elf { interpreter: Some(interpreter), .. } if !is_glibc(&interpreter) => {
                 self.found.takes_layer = false;
                 self.beyond(
-                    format!("`{name}` is linked with another C library than glibc (its loader is `{interpreter}`)"),
+                    format!(
+                        "`{name}` is linked with another C library than glibc (its loader is `{interpreter}`)"
+                    ),
                     "build it for glibc; only its environment is the target's",
                 );
             }

@@ -29,7 +29,7 @@ mod outgoing;
 mod plug;
 mod prepare;
 pub(crate) mod relay;
-pub(crate) pub(crate) mod rights;
+pub(crate) mod rights;
 mod run;
 mod session;
 mod settings;

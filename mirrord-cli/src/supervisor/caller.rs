@@ -1,7 +1,7 @@
 //! Who calls: a thread that waits, its process, its program, and what can be asked and done for it.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
+    os::fd::{BorrowedFd, OwnedFd, RawFd},
     sync::Arc,
 };
 
@@ -155,11 +155,6 @@ impl Caller<'_> {
         };
         last("Uid:") == Some(nix::unistd::geteuid().as_raw())
             && last("Gid:") == Some(nix::unistd::getegid().as_raw())
-    }
-
-    /// A descriptor of ours, borrowed for a question.
-    pub(super) fn borrow(descriptor: &OwnedFd) -> BorrowedFd<'_> {
-        descriptor.as_fd()
     }
 }
 

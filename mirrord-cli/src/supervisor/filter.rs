@@ -149,7 +149,8 @@ mod tests {
                     _ => (arguments[index as usize / 8] >> (index % 8 * 8) & 0xFFFF_FFFF) as u32,
                 };
             } else {
-                let holds = if is(BPF_JMP | BPF_JEQ | BPF_K) { accumulator == step.k } else { accumulator >= step.k };
+                let holds =
+                    if is(BPF_JMP | BPF_JEQ | BPF_K) { accumulator == step.k } else { accumulator >= step.k };
                 at += usize::from(if holds { step.jt } else { step.jf });
             }
         }
@@ -164,7 +165,9 @@ mod tests {
         for number in [libc::SYS_openat, libc::SYS_statx, libc::SYS_connect, libc::SYS_renameat2] {
             assert!(catches(LEAST, number, [0; 6]), "{number}");
         }
-        for number in [libc::SYS_read, libc::SYS_write, libc::SYS_mmap, libc::SYS_epoll_pwait, libc::SYS_fstat] {
+        for number in
+            [libc::SYS_read, libc::SYS_write, libc::SYS_mmap, libc::SYS_epoll_pwait, libc::SYS_fstat]
+        {
             assert!(!catches(LEAST, number, [0; 6]), "{number}");
         }
         assert!(catches(ALL, libc::SYS_fstat, [0; 6]), "a memory file says of itself what the file there is");
@@ -187,7 +190,9 @@ mod tests {
     #[test]
     fn rings_and_names_are_caught_where_they_are_to_be() {
         assert!(catches(ALL, libc::SYS_io_uring_setup, [0; 6]) && catches(ALL, libc::SYS_uname, [0; 6]));
-        assert!(!catches(LEAST, libc::SYS_io_uring_setup, [0; 6]) && !catches(LEAST, libc::SYS_uname, [0; 6]));
+        assert!(
+            !catches(LEAST, libc::SYS_io_uring_setup, [0; 6]) && !catches(LEAST, libc::SYS_uname, [0; 6])
+        );
     }
 
     #[test]

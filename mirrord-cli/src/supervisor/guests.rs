@@ -231,7 +231,8 @@ impl Guests {
 /// Whether the process is dead, if not buried.
 fn has_ended(guest: &Guest) -> bool {
     let mut asked = [PollFd::new(&guest.process, PollFlags::IN)];
-    rustix::event::poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|n_ready| n_ready > 0)
+    rustix::event::poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+        .is_ok_and(|n_ready| n_ready > 0)
 }
 
 /// The process that a thread belongs to (`proc_pid_status(5)`).

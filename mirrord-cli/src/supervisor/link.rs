@@ -140,7 +140,8 @@ impl Link {
 }
 
 fn is_readable(socket: BorrowedFd<'_>, patience: Duration) -> Result<bool, LinkError> {
-    let limit = Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: patience.subsec_nanos().into() };
+    let limit =
+        Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: patience.subsec_nanos().into() };
     loop {
         match poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&limit)) {
             Ok(n_ready) => return Ok(n_ready > 0),
@@ -189,5 +190,9 @@ fn receive(socket: BorrowedFd<'_>) -> Result<Reply, LinkError> {
         }
     }
     let answer: FromProxy = wire::decode(&bytes[..n_read]).map_err(|_| LinkError)?;
-    if answer.n_descriptors() == descriptors.len() { Ok(Reply { answer, descriptors }) } else { Err(LinkError) }
+    if answer.n_descriptors() == descriptors.len() {
+        Ok(Reply { answer, descriptors })
+    } else {
+        Err(LinkError)
+    }
 }

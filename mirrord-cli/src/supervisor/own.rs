@@ -2,11 +2,7 @@
 
 use mirrord_core::verdict::Errno;
 
-use super::{
-    caller::Caller,
-    memory::Plain,
-    notify::Answer,
-};
+use super::{caller::Caller, memory::Plain, notify::Answer};
 
 /// What becomes of a call that concerns the process itself; nothing if it is another one.
 pub(super) fn decide(caller: &Caller<'_>) -> Option<Answer> {
@@ -62,7 +58,7 @@ fn begin(caller: &Caller<'_>) -> Answer {
 /// A program that runs as somebody else does not, where the kernel was told to give no privileges.
 fn tell_of_privileges(caller: &Caller<'_>) {
     use std::os::unix::{ffi::OsStrExt, fs::MetadataExt};
-    let place = if caller.call.number == libc::SYS_execve { 0 } else { 1 };
+    let place = usize::from(caller.call.number != libc::SYS_execve);
     let Ok(path) = caller.memory().path(caller.argument(place)) else { return };
     let said = std::path::Path::new(std::ffi::OsStr::from_bytes(&path));
     let file = std::path::PathBuf::from(caller.link("cwd")).join(said);

@@ -158,10 +158,10 @@ fn settings(mut reply: Reply) -> io::Result<(Handoff, Page)> {
     if rustix::fs::fstat(&ports)?.st_size < PORT_PAGE.cast_signed() as i64 {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let (protection, flags) = (nix::sys::mman::ProtFlags::PROT_READ, nix::sys::mman::MapFlags::MAP_SHARED);
-    let length = std::num::NonZeroUsize::new(PORT_PAGE).unwrap_or(std::num::NonZeroUsize::MIN);
+    let (protection, flags) = (rustix::mm::ProtFlags::READ, rustix::mm::MapFlags::SHARED);
     // SAFETY: a fresh mapping replaces nothing; the proxy has sealed its size.
-    let page = unsafe { nix::sys::mman::mmap(None, length, protection, flags, &ports, 0) }?;
+    let page = unsafe { rustix::mm::mmap(std::ptr::null_mut(), PORT_PAGE, protection, flags, &ports, 0) }?;
+    let page = std::ptr::NonNull::new(page).ok_or(io::ErrorKind::InvalidData)?;
     Ok((handoff, Page(page.cast())))
 }
 

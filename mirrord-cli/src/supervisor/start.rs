@@ -80,7 +80,9 @@ impl Explain for SuperviseError {
             Self::Filter(_) | Self::Unsupported(_) => {
                 "link the program dynamically with glibc, and use `--engine layer`".to_owned()
             }
-            Self::Start(_) | Self::Begin(_) => "look into the proxy's log (`internal_proxy.log_destination`)".to_owned(),
+            Self::Start(_) | Self::Begin(_) => {
+                "look into the proxy's log (`internal_proxy.log_destination`)".to_owned()
+            }
         })
     }
 }

@@ -27,9 +27,9 @@ const NT_PRSTATUS: c_int = 1;
 pub(super) fn stand(caller: &Caller<'_>, dir: &OwnedFd) -> Outcome<Answer> {
     let lent = caller.listener.lend(caller.call, dir)?;
     let Some(traced) = Traced::seize(caller.call.thread) else {
-        caller.supervisor.warn(
-            "a program under a debugger cannot change to a folder of the target's".to_owned(),
-        );
+        caller
+            .supervisor
+            .warn("a program under a debugger cannot change to a folder of the target's".to_owned());
         return Err(Errno(libc::EPERM));
     };
     // The call itself is over; what follows is between its end and the next instruction.
@@ -140,8 +140,10 @@ impl Registers {
     fn of(thread: pid_t) -> Option<Self> {
         // SAFETY: a structure of integers.
         let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
-        let mut place =
-            libc::iovec { iov_base: (&raw mut registers).cast(), iov_len: size_of::<libc::user_regs_struct>() };
+        let mut place = libc::iovec {
+            iov_base: (&raw mut registers).cast(),
+            iov_len: size_of::<libc::user_regs_struct>(),
+        };
         let place = (&raw mut place).addr();
         request(libc::PTRACE_GETREGSET, thread, NT_PRSTATUS as usize, place).ok()?;
         Some(Self(registers))

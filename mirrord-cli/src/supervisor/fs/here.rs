@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
-use libc::{AT_FDCWD, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_DIRECTORY, O_PATH, c_int};
+use libc::{AT_FDCWD, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_DIRECTORY, c_int};
 use mirrord_core::{verdict::Errno, way::Way};
 use mirrord_protocol::agent::fs::Time;
 
@@ -17,6 +17,7 @@ use super::{
         step,
     },
     Pair, Work, place,
+    there::giveable,
 };
 
 /// Does the work, as the guest would. One that acts as another user than we is refused: we would do too much.
@@ -25,7 +26,7 @@ pub(super) fn run(caller: &Caller<'_>, work: &Work, path: &[u8]) -> Outcome<Answ
     let memory = caller.memory();
     match work {
         Work::Open { flags, mode } => {
-            let file = open(&path, *flags, caller.without_umask(*mode))?;
+            let file = open(&path, giveable(*flags), caller.without_umask(*mode))?;
             Ok(Answer::Descriptor(file, flags & O_CLOEXEC != 0))
         }
         Work::Stat { follow, out } => {
@@ -66,7 +67,7 @@ pub(super) fn run(caller: &Caller<'_>, work: &Work, path: &[u8]) -> Outcome<Answ
             })
         }
         Work::Watch { watcher, mask } => watch(caller, *watcher, &path.to_string_lossy(), *mask),
-        Work::ChangeDir => step::stand(caller, &open(&path, O_PATH | O_DIRECTORY, 0)?),
+        Work::ChangeDir => step::stand(caller, &open(&path, O_DIRECTORY, 0)?),
         _ => done(simple(caller, work, &path)?).map(|()| Answer::Done(0)),
     }
 }

@@ -63,8 +63,8 @@ impl Work {
     fn deed(&self) -> Deed {
         match self {
             Self::Open { flags, .. } => {
-                let writes = flags & libc::O_ACCMODE != libc::O_RDONLY
-                    || flags & (libc::O_CREAT | libc::O_TRUNC) != 0;
+                let writes =
+                    flags & libc::O_ACCMODE != libc::O_RDONLY || flags & (libc::O_CREAT | libc::O_TRUNC) != 0;
                 if writes && flags & libc::O_PATH == 0 { Deed::Write } else { Deed::Read }
             }
             Self::Stat { .. }
@@ -95,7 +95,10 @@ enum Request {
     /// What a descriptor says of itself.
     Told(told::Told),
     /// `getcwd(2)`.
-    WorkingDirectory { out: u64, size: usize },
+    WorkingDirectory {
+        out: u64,
+        size: usize,
+    },
 }
 
 /// What becomes of a call on a file; nothing if it is another one.

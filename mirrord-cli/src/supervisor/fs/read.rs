@@ -6,10 +6,11 @@ use mirrord_protocol::agent::fs::Time;
 
 use super::{
     super::{
-        calls::FCHMODAT2,
         caller::{Caller, Outcome},
+        calls::FCHMODAT2,
     },
-    Pair, Request, Said, Work, told::Told,
+    Pair, Request, Said, Work,
+    told::Told,
 };
 
 /// The largest value of an attribute that travels; the kernel's own limit (64 KiB) is hardly larger.
@@ -26,10 +27,12 @@ pub(super) fn request(caller: &Caller<'_>) -> Option<Outcome<Request>> {
     at(caller).or_else(|| by_path(caller)).or_else(|| old(caller))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands among calls of which some are none of ours")]
 fn one(dir: i32, place: u64, work: Work) -> Option<Outcome<Request>> {
     Some(Ok(Request::One(Said { dir, place }, work)))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands among calls of which some are none of ours")]
 fn pair(from: (i32, u64), to: (i32, u64), pair: Pair) -> Option<Outcome<Request>> {
     let said = |(dir, place)| Said { dir, place };
     Some(Ok(Request::Two(said(from), said(to), pair)))
@@ -53,10 +56,12 @@ fn at(caller: &Caller<'_>) -> Option<Outcome<Request>> {
     let follows = |index: usize| caller.int(index) & AT_SYMLINK_NOFOLLOW == 0;
     match caller.call.number {
         libc::SYS_openat => one(dir, path, open(caller.int(2), caller.unsigned(3))),
-        libc::SYS_openat2 => with(caller.memory().value::<[u64; 3]>(caller.argument(2)), |[flags, mode, _]| {
-            let low = |wide: u64| u32::try_from(wide & 0xFFFF_FFFF).unwrap_or(0);
-            one(dir, path, open(low(flags).cast_signed(), low(mode)))
-        }),
+        libc::SYS_openat2 => {
+            with(caller.memory().value::<[u64; 3]>(caller.argument(2)), |[flags, mode, _]| {
+                let low = |wide: u64| u32::try_from(wide & 0xFFFF_FFFF).unwrap_or(0);
+                one(dir, path, open(low(flags).cast_signed(), low(mode)))
+            })
+        }
         libc::SYS_newfstatat if is_of_descriptor(caller, caller.int(3)) => {
             Some(Ok(Request::Told(Told::Stat { number: dir, out: caller.argument(2) })))
         }
@@ -81,7 +86,9 @@ fn at(caller: &Caller<'_>) -> Option<Outcome<Request>> {
         }
         libc::SYS_unlinkat if caller.int(2) & AT_REMOVEDIR != 0 => one(dir, path, Work::RemoveDir),
         libc::SYS_unlinkat => one(dir, path, Work::Unlink),
-        libc::SYS_renameat => pair((dir, path), (caller.int(2), caller.argument(3)), Pair::Rename { flags: 0 }),
+        libc::SYS_renameat => {
+            pair((dir, path), (caller.int(2), caller.argument(3)), Pair::Rename { flags: 0 })
+        }
         libc::SYS_renameat2 => {
             let flags = caller.unsigned(4);
             pair((dir, path), (caller.int(2), caller.argument(3)), Pair::Rename { flags })
@@ -100,11 +107,9 @@ fn at(caller: &Caller<'_>) -> Option<Outcome<Request>> {
             one(dir, path, Work::SetOwner { uid, gid, follow: follows(4) })
         }
         libc::SYS_utimensat if path == 0 => None,
-        libc::SYS_utimensat => {
-            with(times_of(caller, caller.argument(2)), |times| {
-                one(dir, path, Work::SetTimes { times, follow: follows(3) })
-            })
-        }
+        libc::SYS_utimensat => with(times_of(caller, caller.argument(2)), |times| {
+            one(dir, path, Work::SetTimes { times, follow: follows(3) })
+        }),
         libc::SYS_inotify_add_watch => {
             one(AT_FDCWD, path, Work::Watch { watcher: dir, mask: caller.unsigned(2) })
         }
@@ -137,9 +142,9 @@ fn by_path(caller: &Caller<'_>) -> Option<Outcome<Request>> {
             let follow = number == libc::SYS_setxattr;
             own(Work::SetAttribute { name, value, flags: caller.int(4), follow })
         }),
-        number @ (libc::SYS_removexattr | libc::SYS_lremovexattr) => with(name(), |name| {
-            own(Work::RemoveAttribute { name, follow: number == libc::SYS_removexattr })
-        }),
+        number @ (libc::SYS_removexattr | libc::SYS_lremovexattr) => {
+            with(name(), |name| own(Work::RemoveAttribute { name, follow: number == libc::SYS_removexattr }))
+        }
         _ => None,
     }
 }
@@ -152,9 +157,7 @@ fn old(caller: &Caller<'_>) -> Option<Outcome<Request>> {
     let to = (AT_FDCWD, second);
     match caller.call.number {
         libc::SYS_open => own(open(caller.int(1), caller.unsigned(2))),
-        libc::SYS_creat => {
-            own(open(libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC, caller.unsigned(1)))
-        }
+        libc::SYS_creat => own(open(libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC, caller.unsigned(1))),
         libc::SYS_stat => own(Work::Stat { follow: true, out: second }),
         libc::SYS_lstat => own(Work::Stat { follow: false, out: second }),
         libc::SYS_access => own(Work::Access { mode: caller.int(1), follow: true }),
@@ -221,9 +224,7 @@ fn microseconds_of(caller: &Caller<'_>, place: u64) -> Outcome<[Time; 2]> {
         return Ok([NOW; 2]);
     }
     let time = |it: libc::timeval| match u32::try_from(it.tv_usec) {
-        Ok(microseconds @ ..1_000_000) => {
-            Ok(Time { seconds: it.tv_sec, nanoseconds: microseconds * 1000 })
-        }
+        Ok(microseconds @ ..1_000_000) => Ok(Time { seconds: it.tv_sec, nanoseconds: microseconds * 1000 }),
         _ => Err(Errno(libc::EINVAL)),
     };
     let [accessed, modified] = caller.memory().value::<[libc::timeval; 2]>(place)?;

@@ -26,7 +26,7 @@ pub(super) fn run(caller: &Caller<'_>, work: &Work, path: GuestPath) -> Outcome<
     let memory = caller.memory();
     match work {
         Work::Open { flags, mode } => {
-            let file = open(caller, path, *flags, *mode)?;
+            let file = open(caller, path, giveable(*flags), *mode)?;
             Ok(Answer::Descriptor(file, flags & O_CLOEXEC != 0))
         }
         Work::Stat { follow, out } => {
@@ -67,7 +67,7 @@ pub(super) fn run(caller: &Caller<'_>, work: &Work, path: GuestPath) -> Outcome<
             here::watch(caller, *watcher, &link, mask & !libc::IN_DONT_FOLLOW)
         }
         Work::ChangeDir => {
-            let dir = open(caller, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0)?;
+            let dir = open(caller, path, O_DIRECTORY | O_CLOEXEC, 0)?;
             step::stand(caller, &dir)
         }
         _ => match ask(caller, simple(caller, work, path)?)? {
@@ -129,6 +129,11 @@ pub(super) fn run_both(caller: &Caller<'_>, pair: Pair, from: GuestPath, to: Gue
         FsAnswer::Done => Ok(Answer::Done(0)),
         _ => Err(LOST),
     }
+}
+
+/// The kernel gives no descriptor of a mere path (`O_PATH`) to another process: the guest gets one that can be read.
+pub(super) fn giveable(flags: i32) -> i32 {
+    if flags & O_PATH == 0 { flags } else { flags & !O_PATH | libc::O_NONBLOCK }
 }
 
 /// Opens a file there.

@@ -73,12 +73,7 @@ impl Header {
 }
 
 /// The address to send to instead; nothing if the kernel is to send, now that the socket lives where it should.
-fn redirected(
-    caller: &Caller<'_>,
-    socket: Socket,
-    place: u64,
-    length: u32,
-) -> Option<Outcome<Encoded>> {
+fn redirected(caller: &Caller<'_>, socket: Socket, place: u64, length: u32) -> Option<Outcome<Encoded>> {
     let bytes = address::read(caller, place, length)?;
     let Address::Inet(to) = address::parse(&bytes) else { return None };
     datagram::redirect(caller, socket, to)
@@ -204,8 +199,7 @@ pub(super) fn recvmsg(caller: &Caller<'_>) -> Option<Answer> {
 /// One message at a time is what a guest must be content with.
 pub(super) fn recvmmsg(caller: &Caller<'_>) -> Option<Answer> {
     let first = caller.argument(1);
-    let header =
-        Header::read(caller, first).filter(|header| header.name != 0 && caller.unsigned(2) > 0)?;
+    let header = Header::read(caller, first).filter(|header| header.name != 0 && caller.unsigned(2) > 0)?;
     let held = hearing(caller)?;
     Some(match receive_message(caller, &held, &header, caller.int(3) & !libc::MSG_WAITFORONE) {
         Answer::Done(length) => {
@@ -238,9 +232,7 @@ fn receive_message(caller: &Caller<'_>, held: &Held, header: &Header, flags: c_i
         .and_then(|()| memory.write(header.name, &name[..cut]))
         .and_then(|()| memory.write(header.place + NAME_LENGTH, &received.from.length().to_ne_bytes()))
         .and_then(|()| memory.write(header.control, &received.control))
-        .and_then(|()| {
-            memory.write(header.place + CONTROL_LENGTH, &received.control.len().to_ne_bytes())
-        })
+        .and_then(|()| memory.write(header.place + CONTROL_LENGTH, &received.control.len().to_ne_bytes()))
         .and_then(|()| memory.write(header.place + FLAGS, &received.flags.to_ne_bytes()));
     received.answer(told, flags)
 }

@@ -5,7 +5,11 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use mirrord_guest::{Outcome, socket::Socket, watch::{self, Watch}};
+use mirrord_guest::{
+    Outcome,
+    socket::Socket,
+    watch::{self, Watch},
+};
 
 use crate::supervisor::caller::Caller;
 

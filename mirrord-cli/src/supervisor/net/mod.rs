@@ -34,8 +34,6 @@ use super::{
 /// What is known of sockets, of all guests.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    /// The cookie of the guests' network namespace.
-    cookie: u64,
     /// A bit for each port on which a guest answers datagrams here: it was bound; whether it still is, the kernel tells.
     servers: Vec<AtomicU8>,
     /// Those whose blocking connect was interrupted: it goes on.
@@ -51,7 +49,6 @@ impl Sockets {
         let (cookie, there) = (cookie.unwrap_or(0), facts.netns_cookie);
         let is_passed = facts.data_path == DataPath::Passed;
         Self {
-            cookie,
             servers: (0..8192).map(|_| AtomicU8::new(0)).collect(),
             connecting: Mutex::default(),
             passes: is_passed && facts.has_target && there != 0 && there != cookie,
@@ -139,7 +136,8 @@ fn connect(caller: &Caller<'_>) -> Option<Answer> {
     let held = Held::of(caller, caller.int(0))?;
     let socket = held.socket();
     let inode = socket.inode().ok()?;
-    let connecting = || caller.supervisor.sockets.connecting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let connecting =
+        || caller.supervisor.sockets.connecting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let outcome = if connecting().remove(&inode) {
         // It was interrupted, and begins anew: the first one is still under way.
         relay::finish(caller, socket)
@@ -189,6 +187,7 @@ fn error(caller: &Caller<'_>) -> Option<Answer> {
     }
     let error = relay::connect_error(caller, held.socket())?;
     let memory = caller.memory();
-    let told = memory.write(place, &error.to_ne_bytes()).and_then(|()| memory.write(length, &4_u32.to_ne_bytes()));
+    let told =
+        memory.write(place, &error.to_ne_bytes()).and_then(|()| memory.write(length, &4_u32.to_ne_bytes()));
     Some(status(told))
 }

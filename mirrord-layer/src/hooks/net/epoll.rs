@@ -85,7 +85,9 @@ impl Numbers {
         let mut path = [0; 40];
         let Some(path) = write_path(&mut path, b"/proc/self/fdinfo/", set) else { return };
         each_line(path, |line| {
-            let Some(mirrord_guest::watch::Watch { number, events, data }) = parse(line, inode) else { return };
+            let Some(mirrord_guest::watch::Watch { number, events, data }) = parse(line, inode) else {
+                return;
+            };
             let event = libc::epoll_event { events, u64: data };
             let known = self.known[..self.n_known].contains(&number);
             if let Some(place) = self.watches.get_mut(self.n_watches).filter(|_| known) {
