@@ -67,13 +67,12 @@ pub(crate) fn prepare(
     chosen: &Chosen,
     address: &str,
     variables: &Variables,
-    allows_rings: bool,
 ) -> Result<Option<Supervision>, SuperviseError> {
     if *chosen == Chosen::Layer {
         return Ok(None);
     }
     let folder = |name: &str| variables.get(name).map(OsStrExt::as_bytes);
-    let session = Supervised { address, home: folder("HOME"), temp_dir: folder("TMPDIR"), allows_rings };
+    let session = Supervised { address, home: folder("HOME"), temp_dir: folder("TMPDIR") };
     start::start(&session).map(Some)
 }
 
@@ -93,6 +92,6 @@ pub(crate) fn take_over(program: &Path, words: &[OsString]) -> Result<Infallible
     let variables = Variables::own();
     let Some(address) = env::var_os(PROXY_ADDRESS) else { return Err(NoSession.into()) };
     let chosen = Chosen::Supervisor(String::new());
-    let supervision = prepare(&chosen, &address.to_string_lossy(), &variables, false)?;
+    let supervision = prepare(&chosen, &address.to_string_lossy(), &variables)?;
     Ok(become_guest(program, words, variables, supervision)?)
 }

@@ -58,7 +58,7 @@ pub(crate) fn launch(arguments: &ExecArguments) -> Result<Infallible, Report> {
         progress.info(&line);
     }
     progress.info(&program.engine.words());
-    let supervision = engine::prepare(&program.engine, &ready.address, &variables, lowered.allows_rings)?;
+    let supervision = engine::prepare(&program.engine, &ready.address, &variables)?;
     progress.ready();
     Ok(become_guest(&program.file, &arguments.command, variables, supervision)?)
 }

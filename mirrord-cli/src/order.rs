@@ -61,6 +61,7 @@ pub(crate) fn order(
             DataPathChoice::Auto | DataPathChoice::Proxied => DataPath::Proxied,
         },
         hands_over: lowered.engine != Engine::Layer && crate::supervisor::start::support().is_ok(),
+        allows_rings: lowered.allows_rings,
         start_dir: env::current_dir().map_err(NoWorkingDirectory)?,
         debugger_ports: lowered.debugger_ports.clone(),
         start_idle_timeout: lowered.proxy.start_idle_timeout,

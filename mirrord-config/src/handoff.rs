@@ -43,6 +43,8 @@ pub struct Facts {
     /// The program `mirrord`, by which a layer starts what it cannot enter; empty if it is not to.
     #[serde(with = "serde_bytes")]
     pub host: Vec<u8>,
+    /// Whether guests that are supervised may make rings of `io_uring`.
+    pub allows_rings: bool,
     /// Ports and ranges that debuggers use on this machine's loopback: never taken.
     pub debugger_ports: Vec<(u16, u16)>,
 }

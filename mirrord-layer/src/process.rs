@@ -24,6 +24,8 @@ pub(crate) struct Process {
     pub(crate) netns_cookie: u64,
     /// What a child needs to be a guest.
     pub(crate) needs: Option<Needs>,
+    /// The program `mirrord`, to which a program that cannot be entered is handed over.
+    pub(crate) host: Option<&'static CStr>,
     home: Option<Vec<u8>>,
     temp_dir: Option<Vec<u8>>,
     executable: Option<Vec<u8>>,
@@ -51,7 +53,9 @@ impl Process {
             let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
             (end > 0).then(|| bytes[..end].to_vec())
         };
+        let host = CString::new(handoff.facts.host.clone()).ok().filter(|host| !host.is_empty());
         Self {
+            host: host.map(|host| &*Box::leak(host.into_boxed_c_str())),
             rules: handoff.rules,
             facts: handoff.facts,
             ports,

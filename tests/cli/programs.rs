@@ -24,7 +24,7 @@ fn compiled(desk: &Desk, compiler: &[&str], name: &str) -> Option<PathBuf> {
 
 /// The warnings of a run, which goes no further: no agent can be started.
 fn warnings(desk: &Desk, words: &[&str]) -> String {
-    let mut command = desk.mirrord(&["exec"]);
+    let mut command = desk.mirrord(&["exec", "--engine", "layer"]);
     let output = command.args(words).env("MIRRORD_AGENT_FILE", "/no/such/agent").output().unwrap();
     let seen = desk.seen(&output);
     seen.split("error: ").next().unwrap_or_default().to_owned()

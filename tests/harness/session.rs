@@ -30,11 +30,39 @@ impl DataPath {
     }
 }
 
+/// How a guest's calls are caught.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// As the program allows.
+    #[default]
+    Auto,
+    /// By the library within.
+    Layer,
+    /// By the supervisor beside.
+    Supervisor,
+}
+
+impl Engine {
+    /// The two that there are.
+    pub const BOTH: [Self; 2] = [Self::Layer, Self::Supervisor];
+
+    /// As the command line has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Layer => "layer",
+            Self::Supervisor => "supervisor",
+        }
+    }
+}
+
 /// What a session is to do; its configuration file lives as long as this.
 #[derive(Debug)]
 pub struct Session {
     target: String,
     data_path: DataPath,
+    engine: Engine,
     file: NamedTempFile,
 }
 
@@ -57,7 +85,13 @@ impl Session {
         let mut file = tempfile::Builder::new().prefix("story-").suffix(".json").tempfile().unwrap();
         let configuration = json!({ "feature": feature });
         file.write_all(configuration.to_string().as_bytes()).unwrap();
-        Self { target: target.to_owned(), data_path, file }
+        Self { target: target.to_owned(), data_path, engine: Engine::default(), file }
+    }
+
+    /// With an engine that is ordered.
+    #[must_use]
+    pub fn by(self, engine: Engine) -> Self {
+        Self { engine, ..self }
     }
 
     /// `mirrord exec`, up to the command that is still to come.
@@ -67,6 +101,7 @@ impl Session {
         command
             .arg("exec")
             .args(["--target", &self.target, "--data-path", self.data_path.name()])
+            .args(["--engine", self.engine.name()])
             .arg("--config-file")
             .arg(self.file.path())
             .arg("--")

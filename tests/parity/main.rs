@@ -1,6 +1,6 @@
 //! Floor 3: every guest does outside what it does inside the pod.
 //!
-//! Each guest is run bare inside the pod, and then outside, once for each data path; the transcripts must match.
+//! Each guest is run bare inside the pod, and then outside, once for each data path and each engine; the transcripts must match.
 //! A difference is a bug in one of three places, and the transcript says which.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that cannot be told has failed")]
@@ -20,7 +20,7 @@ use mirrord_tests::{
     ground::skip,
     guest::Guest,
     pod::Pod,
-    session::{DataPath, Session},
+    session::{DataPath, Engine, Session},
     transcript::Transcript,
 };
 use serde_json::Value;
@@ -34,7 +34,7 @@ fn pod() -> &'static Pod {
 /// Stories that change files there go one by one.
 static WRITERS: Mutex<()> = Mutex::new(());
 
-/// Runs a guest bare inside, then outside by both data paths.
+/// Runs a guest bare inside, then outside by both data paths and both engines.
 fn compare(guest: Guest, feature: &Value) {
     if let Some(why) = guest.missing() {
         return skip(&why);
@@ -42,11 +42,11 @@ fn compare(guest: Guest, feature: &Value) {
     let pod = pod();
     let bare = Transcript::of(&mut guest.inside(pod));
     let mut differences = Vec::new();
-    for data_path in wanted_paths() {
-        let session = Session::new(pod, data_path, feature);
+    for (data_path, engine) in wanted_ways() {
+        let session = Session::new(pod, data_path, feature).by(engine);
         let outside = Transcript::of(&mut guest.outside(&session));
         if let Some(difference) = bare.difference(&outside) {
-            differences.push(format!("{data_path:?}:\n{difference}"));
+            differences.push(format!("{data_path:?} by {engine:?}:\n{difference}"));
         }
     }
     assert!(differences.is_empty(), "{guest:?}\n{}", differences.join("\n\n"));
@@ -56,6 +56,13 @@ fn compare(guest: Guest, feature: &Value) {
 fn wanted_paths() -> Vec<DataPath> {
     let wanted = std::env::var("MIRRORD_TEST_DATA_PATH").unwrap_or_default();
     DataPath::ALL.into_iter().filter(|it| wanted.is_empty() || it.name() == wanted).collect()
+}
+
+/// Every data path by every engine, unless one is named: for work at the desk.
+fn wanted_ways() -> Vec<(DataPath, Engine)> {
+    let wanted = std::env::var("MIRRORD_TEST_ENGINE").unwrap_or_default();
+    let engines = Engine::BOTH.into_iter().filter(|it| wanted.is_empty() || it.name() == wanted);
+    engines.flat_map(|engine| wanted_paths().into_iter().map(move |path| (path, engine))).collect()
 }
 
 /// As [`compare`], for a guest that changes files there.

@@ -52,6 +52,8 @@ pub(crate) fn order(place: Place, data_path: DataPath, guest_pid: Option<i32>) -
         mapping: vec![("^/mapped/(.*)$".to_owned(), "/data/$1".to_owned())],
         environment: Some(EnvironmentCall::default()),
         data_path,
+        hands_over: false,
+        allows_rings: false,
         start_dir: PathBuf::from("/"),
         debugger_ports: Vec::new(),
         start_idle_timeout: 60,

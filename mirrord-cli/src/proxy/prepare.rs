@@ -69,6 +69,7 @@ pub(crate) async fn prepare(
         path_prefix,
         start_dir: order.start_dir.as_os_str().as_encoded_bytes().to_vec(),
         host: if order.hands_over { own_program() } else { Vec::new() },
+        allows_rings: order.allows_rings,
         debugger_ports: order.debugger_ports.clone(),
     };
     let settings = Arc::new(Settings::new(&Handoff { rules: order.rules.clone(), facts })?);

@@ -41,6 +41,8 @@ pub(crate) struct Order {
     pub(crate) data_path: DataPath,
     /// Whether a layer hands what it cannot enter over to a supervisor.
     pub(crate) hands_over: bool,
+    /// `supervisor.io_uring`: whether supervised guests may make rings.
+    pub(crate) allows_rings: bool,
     /// The working directory in which the session was started.
     pub(crate) start_dir: PathBuf,
     /// Debuggers' ports (`MIRRORD_IGNORE_DEBUGGER_PORTS`).

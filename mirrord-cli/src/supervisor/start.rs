@@ -43,8 +43,6 @@ struct Task {
     home: Option<Vec<u8>>,
     /// The guest's `TMPDIR`.
     temp_dir: Option<Vec<u8>>,
-    /// Whether guests may make rings.
-    allows_rings: bool,
 }
 
 /// What a supervisor answers: twice.
@@ -147,8 +145,6 @@ pub(crate) struct Supervised<'a> {
     pub(crate) home: Option<&'a [u8]>,
     /// The guest's `TMPDIR`.
     pub(crate) temp_dir: Option<&'a [u8]>,
-    /// Whether guests may make rings.
-    pub(crate) allows_rings: bool,
 }
 
 /// Starts a supervisor; comes back when it can serve.
@@ -163,7 +159,6 @@ pub(crate) fn start(session: &Supervised<'_>) -> Result<Supervision, SuperviseEr
         address: session.address.to_owned(),
         home: folder(session.home),
         temp_dir: folder(session.temp_dir),
-        allows_rings: session.allows_rings,
     };
     let (mut socket, theirs) = UnixStream::pair().map_err(SuperviseError::Start)?;
     let mut child = Command::new("/proc/self/exe")
@@ -296,7 +291,7 @@ fn prepare(socket: &mut UnixStream) -> io::Result<(Supervisor, OwnedFd)> {
     let ready = Said::Ready {
         proxied: supervisor.facts.data_path == DataPath::Proxied && supervisor.facts.has_target,
         hostname: supervisor.rules.hostname && supervisor.facts.has_target,
-        refuses_rings: !task.allows_rings,
+        refuses_rings: !supervisor.facts.allows_rings,
     };
     tell(socket, &ready)?;
     let mut descriptors = std::collections::VecDeque::new();

@@ -89,7 +89,8 @@ impl Environment {
         Some(self.variables.as_ptr())
     }
 
-    /// The environment without our library; nothing if it is not in it. What the guest preloads besides stays.
+    /// The environment without our library, but with what else makes a guest; nothing if it is so already. What the
+    /// guest preloads besides stays.
     ///
     /// # Safety
     /// As of [`Environment::complete`].
@@ -100,6 +101,7 @@ impl Environment {
     ) -> Option<*const *const c_char> {
         let ours = needs.preload.to_bytes().strip_prefix(PRELOAD)?;
         let (mut n_variables, mut is_loaded) = (0, false);
+        let mut lacks = [Some(needs.address), needs.session];
         // SAFETY: the caller's duty.
         for variable in unsafe { each(given) } {
             // SAFETY: as above.
@@ -110,12 +112,19 @@ impl Environment {
                 leave_out(&mut self.preload, text, ours)?;
                 kept = self.preload.as_ptr().cast();
             }
-            // Room is left for the null behind it.
-            *self.variables.get_mut(n_variables).filter(|_| n_variables + 1 < N_VARIABLES)? = kept;
+            for lack in &mut lacks {
+                *lack = lack.filter(|needed| name(needed.to_bytes()) != name(text));
+            }
+            // Room is left for what may be added, and the null behind it.
+            *self.variables.get_mut(n_variables).filter(|_| n_variables + 3 < N_VARIABLES)? = kept;
+            n_variables += 1;
+        }
+        for needed in lacks.iter().flatten() {
+            self.variables[n_variables] = needed.as_ptr();
             n_variables += 1;
         }
         self.variables[n_variables] = null();
-        is_loaded.then_some(self.variables.as_ptr())
+        (is_loaded || lacks.iter().any(Option::is_some)).then_some(self.variables.as_ptr())
     }
 }
 
@@ -160,7 +169,10 @@ fn name(variable: &[u8]) -> &[u8] {
 }
 
 /// The items of a list that ends with null.
-unsafe fn each(mut list: *const *const c_char) -> impl Iterator<Item = *const c_char> {
+///
+/// # Safety
+/// It is null, or such a list.
+pub(crate) unsafe fn each(mut list: *const *const c_char) -> impl Iterator<Item = *const c_char> {
     std::iter::from_fn(move || {
         if list.is_null() {
             return None;

@@ -2,7 +2,12 @@
 
 use std::ffi::{c_char, c_int};
 
-use super::{complete, inspect, own};
+use super::{
+    complete,
+    handed::Handed,
+    inspect::{self, Obstacle},
+    own,
+};
 use crate::{abi::environment::Environment, engine::table::process::original, process::Process};
 
 type List = *const *const c_char;
@@ -15,11 +20,36 @@ pub(crate) unsafe fn execve(
 ) -> Option<c_int> {
     // SAFETY: the guest's path.
     let obstacle = unsafe { inspect::note(process, path) };
-    let mut room = Environment::new();
-    // SAFETY: the guest's environment.
-    let completed = unsafe { complete(process, &mut room, variables, obstacle) }?;
-    // SAFETY: the guest's own arguments, and an environment that lives as long as the call.
-    Some(unsafe { original::execve()(path, arguments, completed) })
+    let call = |file, words, variables| {
+        // SAFETY: the guest's own arguments, or what stands for them and lives as long as the call.
+        unsafe { original::execve()(file, words, variables) }
+    };
+    // SAFETY: the guest's own arguments.
+    unsafe { replace(process, obstacle, path, arguments, variables, call) }
+}
+
+/// Runs what is to be run in the place of what the guest asks for; nothing if that will do.
+///
+/// # Safety
+/// The file is a string, and both lists are of strings and end with null.
+unsafe fn replace(
+    process: &Process,
+    obstacle: Option<Obstacle>,
+    file: *const c_char,
+    arguments: List,
+    variables: List,
+    call: impl FnOnce(*const c_char, List, List) -> c_int,
+) -> Option<c_int> {
+    let (mut room, mut words) = (Environment::new(), Handed::new());
+    // SAFETY: the caller's duty.
+    let handed = unsafe { words.fill(process, obstacle, file, arguments) };
+    // SAFETY: as above.
+    let completed = unsafe { complete(process, &mut room, variables, obstacle) };
+    match (handed, completed) {
+        (None, None) => None,
+        (None, Some(completed)) => Some(call(file, arguments, completed)),
+        (Some((host, words)), completed) => Some(call(host.as_ptr(), words, completed.unwrap_or(variables))),
+    }
 }
 
 pub(crate) unsafe fn execv(process: &Process, path: *const c_char, arguments: List) -> Option<c_int> {
@@ -38,13 +68,18 @@ pub(crate) unsafe fn execvpe(
     arguments: List,
     variables: List,
 ) -> Option<c_int> {
-    // SAFETY: the guest's path, if it is one.
-    let obstacle = unsafe { inspect::note(process, file) };
-    let mut room = Environment::new();
-    // SAFETY: the guest's environment.
-    let completed = unsafe { complete(process, &mut room, variables, obstacle) }?;
-    // SAFETY: as in `execve`.
-    Some(unsafe { original::execvpe()(file, arguments, completed) })
+    let mut found = inspect::Found::new();
+    // SAFETY: the guest's name of a program.
+    let path = unsafe { found.look_for(file) };
+    // SAFETY: a path.
+    let obstacle = unsafe { inspect::note(process, path) };
+    let call = |chosen: *const c_char, words, variables| {
+        let file = if chosen == path { file } else { chosen };
+        // SAFETY: the guest's own arguments, or what stands for them and lives as long as the call.
+        unsafe { original::execvpe()(file, words, variables) }
+    };
+    // SAFETY: the guest's own arguments, and a path.
+    unsafe { replace(process, obstacle, path, arguments, variables, call) }
 }
 
 pub(crate) unsafe fn fexecve(

@@ -1,12 +1,18 @@
 //! Whether a program that a guest starts can be a guest: the developer is told if not, and the layer stays out of one
 //! whose loader would fail on it.
 
-use std::{ffi::c_char, os::fd::OwnedFd};
+use std::{
+    ffi::{CStr, c_char},
+    os::fd::OwnedFd,
+};
 
 use mirrord_protocol::proxy::{ToProxy, lineage::Note};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 
 use crate::{abi::text, engine, link, process::Process};
+
+/// Longer paths are refused by the kernel (`PATH_MAX`).
+const MAX_PATH: usize = 4096;
 
 /// Why a program cannot be entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +21,53 @@ pub(super) enum Obstacle {
     Static,
     /// The loader ignores our library in it.
     SetUserId,
+    /// Go's own system calls pass by libc, though it has one.
+    Go,
     /// Its loader is another C library's, which ends a program whose preloaded library it cannot load.
     OtherLibc,
+}
+
+/// A program that was looked for in the folders of `PATH`, in the caller's own frame.
+pub(super) struct Found([u8; MAX_PATH]);
+
+impl Found {
+    /// An empty frame.
+    pub(super) const fn new() -> Self {
+        Self([0; MAX_PATH])
+    }
+
+    /// The path of a program that is named as `execvp(3)` takes it; its name, if there is no such file.
+    ///
+    /// # Safety
+    /// The name is the guest's.
+    pub(super) unsafe fn look_for(&mut self, name: *const c_char) -> *const c_char {
+        // SAFETY: the caller's duty.
+        let Some(text) = (unsafe { text::bytes(name) }) else { return name };
+        if text.is_empty() || text.contains(&b'/') {
+            return name;
+        }
+        // SAFETY: the name is a C string.
+        let folders = unsafe { libc::getenv(c"PATH".as_ptr()) };
+        // SAFETY: null, or a C string that stays as long as nobody changes the environment.
+        let Some(folders) = (unsafe { text::bytes(folders) }) else { return name };
+        for folder in folders.split(|byte| *byte == b':').filter(|folder| !folder.is_empty()) {
+            let Some(path) = self.join(folder, text) else { continue };
+            if rustix::fs::access(path, Access::EXEC_OK).is_ok() {
+                return path.as_ptr();
+            }
+        }
+        name
+    }
+
+    fn join(&mut self, folder: &[u8], name: &[u8]) -> Option<&CStr> {
+        let mut rest = self.0.as_mut_slice();
+        for piece in [folder, b"/", name, b"\0"] {
+            let (place, after) = rest.split_at_mut_checked(piece.len())?;
+            place.copy_from_slice(piece);
+            rest = after;
+        }
+        CStr::from_bytes_until_nul(&self.0).ok()
+    }
 }
 
 /// What stands in the way of a program, of which the developer is told. A name without a folder is not looked for.
@@ -30,7 +81,8 @@ pub(super) unsafe fn note(process: &Process, path: *const c_char) -> Option<Obst
         return None;
     }
     let obstacle = look(path)?;
-    if process.facts.has_target {
+    let is_handed = process.host.is_some() && obstacle != Obstacle::SetUserId;
+    if process.facts.has_target && !is_handed {
         tell(path, obstacle);
     }
     Some(obstacle)
@@ -41,6 +93,7 @@ fn tell(path: &[u8], obstacle: Obstacle) {
         let path = String::from_utf8_lossy(path);
         let why = match obstacle {
             Obstacle::Static => "is statically linked",
+            Obstacle::Go => "is written in Go, which calls the kernel without libc",
             Obstacle::SetUserId => "changes its user or group when it starts",
             Obstacle::OtherLibc => "uses another C library than glibc",
         };
@@ -59,6 +112,7 @@ fn look(path: &[u8]) -> Option<Obstacle> {
     let n_read = rustix::io::read(&file, &mut head).ok()?;
     match interpreter(&head[..n_read])? {
         Interpreter::None => Some(Obstacle::Static),
+        Interpreter::At(_) if is_go(&file, &head[..n_read]) => Some(Obstacle::Go),
         Interpreter::At(offset) => {
             let mut name = [0; 256];
             let n_read = rustix::io::pread(&file, &mut name, offset).ok()?;
@@ -84,6 +138,42 @@ fn is_set_user_id(file: &OwnedFd) -> bool {
         && rustix::fs::accessat(file, c"", Access::EXEC_OK, AtFlags::EMPTY_PATH).is_ok()
 }
 
+/// Whether Go's linker has left its note in a program: its name is `Go`.
+fn is_go(file: &OwnedFd, head: &[u8]) -> bool {
+    const PT_NOTE: u32 = 4;
+    segments(head).filter(|segment| segment.kind == PT_NOTE).any(|segment| {
+        let mut notes = [0; 512];
+        let length = usize::try_from(segment.length).unwrap_or(0).min(notes.len());
+        let n_read = rustix::io::pread(file, &mut notes[..length], segment.start).unwrap_or(0);
+        has_note(&notes[..n_read], b"Go\0\0")
+    })
+}
+
+/// `elf(5)`: notes are a name and a description, of which a head tells the lengths, each rounded up to four bytes.
+fn has_note(mut notes: &[u8], wanted: &[u8]) -> bool {
+    let number = |bytes: &[u8], at: usize| -> Option<usize> {
+        usize::try_from(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?)).ok()
+    };
+    while let (Some(name), Some(description)) = (number(notes, 0), number(notes, 4)) {
+        if notes.get(12..12 + name.min(16)) == Some(wanted) {
+            return true;
+        }
+        let next = name.saturating_add(3) / 4 * 4 + description.saturating_add(3) / 4 * 4;
+        match notes.get(next.saturating_add(12)..) {
+            Some(rest) => notes = rest,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// A part of a program that is loaded, or read.
+struct Segment {
+    kind: u32,
+    start: u64,
+    length: u64,
+}
+
 /// Who loads a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Interpreter {
@@ -95,18 +185,22 @@ enum Interpreter {
 
 /// `elf(5)`: the interpreter of a 64-bit program whose headers lie at its start; nothing for other files.
 fn interpreter(head: &[u8]) -> Option<Interpreter> {
-    const SEGMENT: usize = 56;
     const PT_INTERP: u32 = 3;
-    head.strip_prefix(b"\x7fELF\x02")?;
-    let long =
-        |at: usize| -> Option<u64> { Some(u64::from_ne_bytes(head.get(at..at + 8)?.try_into().ok()?)) };
-    let start = usize::try_from(long(32)?).ok()?;
-    let n_segments = usize::from(u16::from_ne_bytes(head.get(56..58)?.try_into().ok()?));
-    for index in 0..n_segments {
-        let at = start.checked_add(index * SEGMENT)?;
-        if u32::from_ne_bytes(head.get(at..at.checked_add(4)?)?.try_into().ok()?) == PT_INTERP {
-            return long(at + 8).map(Interpreter::At);
-        }
-    }
-    (n_segments > 0).then_some(Interpreter::None)
+    let mut all = segments(head).peekable();
+    all.peek()?;
+    let found = all.find(|segment| segment.kind == PT_INTERP);
+    Some(found.map_or(Interpreter::None, |segment| Interpreter::At(segment.start)))
+}
+
+fn segments(head: &[u8]) -> impl Iterator<Item = Segment> {
+    const SEGMENT: usize = 56;
+    let long = |at: usize| -> Option<u64> { Some(u64::from_ne_bytes(head.get(at..at + 8)?.try_into().ok()?)) };
+    let is_elf = head.starts_with(b"\x7fELF\x02");
+    let start = long(32).and_then(|start| usize::try_from(start).ok()).filter(|_| is_elf);
+    let count = head.get(56..58).and_then(|bytes| Some(u16::from_ne_bytes(bytes.try_into().ok()?)));
+    (0..usize::from(count.unwrap_or(0))).map_while(move |index| {
+        let at = start?.checked_add(index * SEGMENT)?;
+        let kind = u32::from_ne_bytes(head.get(at..at.checked_add(4)?)?.try_into().ok()?);
+        Some(Segment { kind, start: long(at + 8)?, length: long(at + 32)? })
+    })
 }

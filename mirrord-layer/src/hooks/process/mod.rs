@@ -6,6 +6,7 @@
 pub(crate) mod exec;
 pub(crate) mod spawn;
 
+mod handed;
 mod inspect;
 
 use std::ffi::c_char;
@@ -38,7 +39,9 @@ unsafe fn complete(
     obstacle: Option<inspect::Obstacle>,
 ) -> Option<*const *const c_char> {
     let needs = process.needs.as_ref()?;
-    if obstacle == Some(inspect::Obstacle::OtherLibc) {
+    let is_handed = process.host.is_some()
+        && matches!(obstacle, Some(inspect::Obstacle::Static | inspect::Obstacle::Go));
+    if is_handed || obstacle == Some(inspect::Obstacle::OtherLibc) {
         // SAFETY: the caller gives a guest's environment.
         return unsafe { room.without_preload(given, needs) };
     }

@@ -7,7 +7,7 @@ use std::{
 
 use libc::{mode_t, pid_t};
 
-use super::{complete, inspect, own, set_own};
+use super::{complete, handed::Handed, inspect, own, set_own};
 use crate::{
     abi::{actions::Actions, environment::Environment},
     answer::{self, Outcome},
@@ -27,12 +27,12 @@ pub(crate) unsafe fn posix_spawn(
     arguments: List,
     variables: List,
 ) -> Option<c_int> {
-    let call = |actions, variables| {
+    let call = |file, words, actions, variables| {
         // SAFETY: the guest's own arguments, or what stands for them and lives as long as the call.
-        unsafe { original::posix_spawn()(child, path, actions, attributes, arguments, variables) }
+        unsafe { original::posix_spawn()(child, file, actions, attributes, words, variables) }
     };
     // SAFETY: the guest's own arguments.
-    unsafe { spawn(process, path, actions, variables, call) }
+    unsafe { spawn(process, path, arguments, actions, variables, call) }
 }
 
 pub(crate) unsafe fn posix_spawnp(
@@ -44,21 +44,26 @@ pub(crate) unsafe fn posix_spawnp(
     arguments: List,
     variables: List,
 ) -> Option<c_int> {
-    let call = |actions, variables| {
+    let mut found = inspect::Found::new();
+    // SAFETY: the guest's name of a program.
+    let path = unsafe { found.look_for(file) };
+    let call = |chosen: *const c_char, words, actions, variables| {
+        let file = if chosen == path { file } else { chosen };
         // SAFETY: the guest's own arguments, or what stands for them and lives as long as the call.
-        unsafe { original::posix_spawnp()(child, file, actions, attributes, arguments, variables) }
+        unsafe { original::posix_spawnp()(child, file, actions, attributes, words, variables) }
     };
-    // SAFETY: the guest's own arguments.
-    unsafe { spawn(process, file, actions, variables, call) }
+    // SAFETY: the guest's own arguments, and a path.
+    unsafe { spawn(process, path, arguments, actions, variables, call) }
 }
 
 /// Completes what a new program is to get, and opens what lies there before the child would open it here.
 unsafe fn spawn(
     process: &Process,
     path: *const c_char,
+    arguments: List,
     actions: *const c_void,
     variables: List,
-    call: impl FnOnce(*const c_void, List) -> c_int,
+    call: impl FnOnce(*const c_char, List, *const c_void, List) -> c_int,
 ) -> Option<c_int> {
     // SAFETY: the guest's path, if it is one.
     let obstacle = unsafe { inspect::note(process, path) };
@@ -69,12 +74,19 @@ unsafe fn spawn(
     let open = |path, flags, mode| unsafe { open_there(process, path, flags, mode) };
     // SAFETY: the guest's list.
     let opened = unsafe { list.fill(actions, open) };
-    match (opened, completed) {
-        (None, None) => None,
-        (Some(Err(errno)), _) => Some(errno.0),
-        (Some(Ok(actions)), completed) => Some(call(actions, completed.unwrap_or(variables))),
-        (None, Some(completed)) => Some(call(actions, completed)),
+    let mut words = Handed::new();
+    // SAFETY: the guest's path and arguments.
+    let handed = unsafe { words.fill(process, obstacle, path, arguments) };
+    if opened.is_none() && completed.is_none() && handed.is_none() {
+        return None;
     }
+    let (file, arguments) = handed.map_or((path, arguments), |(host, words)| (host.as_ptr(), words));
+    let actions = match opened {
+        Some(Err(errno)) => return Some(errno.0),
+        Some(Ok(opened)) => opened,
+        None => actions,
+    };
+    Some(call(file, arguments, actions, completed.unwrap_or(variables)))
 }
 
 /// A file of the target's, on a number that no other action of the child means.
