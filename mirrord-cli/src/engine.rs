@@ -3,7 +3,7 @@
 use std::{convert::Infallible, env, ffi::OsString, os::unix::ffi::OsStrExt, path::Path};
 
 use mirrord_config::lower::Engine;
-use mirrord_protocol::proxy::names::PROXY_ADDRESS;
+use mirrord_protocol::proxy::names::{PROXY_ADDRESS, SESSION_ID};
 use thiserror::Error;
 
 use crate::{
@@ -72,7 +72,12 @@ pub(crate) fn prepare(
         return Ok(None);
     }
     let folder = |name: &str| variables.get(name).map(OsStrExt::as_bytes);
-    let session = Supervised { address, home: folder("HOME"), temp_dir: folder("TMPDIR") };
+    let session = Supervised {
+        address,
+        session_id: variables.get(SESSION_ID).unwrap_or_default(),
+        home: folder("HOME"),
+        temp_dir: folder("TMPDIR"),
+    };
     start::start(&session).map(Some)
 }
 

@@ -24,6 +24,16 @@ pub enum Tongue {
     Node,
     /// The C compiler, first.
     C,
+    /// The same, without a loader.
+    Static,
+    /// The compiler of another C library, without a loader.
+    Musl,
+    /// Go's compiler, without libc.
+    Go,
+    /// The same, without a word of what is in it.
+    GoStripped,
+    /// Go's compiler, beside libc.
+    GoWithC,
 }
 
 /// A program of `tests/guests`.
@@ -46,7 +56,10 @@ impl Guest {
             (Tongue::Shell, _) => &["bash"],
             (Tongue::Python, _) => &["python3"],
             (Tongue::Node, _) => &["node"],
-            (Tongue::C, _) => &["gcc"],
+            (Tongue::C | Tongue::Static, _) => &["gcc"],
+            (Tongue::Musl, _) => &["musl-gcc"],
+            (Tongue::Go | Tongue::GoStripped, _) => &["go"],
+            (Tongue::GoWithC, _) => &["go", "gcc"],
         };
         let missing: Vec<&str> = programs.iter().copied().filter(|it| system(it).is_none()).collect();
         (!missing.is_empty()).then(|| format!("{} needs {}", self.name, missing.join(" and ")))
@@ -56,16 +69,17 @@ impl Guest {
     #[must_use]
     pub fn inside(&self, pod: &Pod) -> Command {
         let mut command = match self.tongue {
-            Tongue::C => {
-                let there = format!("/opt/{}", self.name);
+            Tongue::Shell | Tongue::Python | Tongue::Node => pod.command_in("/tmp", self.interpreter()),
+            _ => {
+                let program = self.compile();
+                let there = format!("/opt/{}", program.file_name().unwrap().to_string_lossy());
                 fs::create_dir_all(pod.path("/opt")).unwrap();
                 let copy = pod.path(&there);
                 if !copy.exists() {
-                    fs::copy(compile(self.name), &copy).unwrap();
+                    fs::copy(program, &copy).unwrap();
                 }
                 pod.command_in("/tmp", there)
             }
-            _ => pod.command_in("/tmp", self.interpreter()),
         };
         command.args(self.text());
         command
@@ -74,10 +88,37 @@ impl Guest {
     /// Outside, as a guest.
     #[must_use]
     pub fn outside(&self, session: &Session) -> Command {
-        let program = if self.tongue == Tongue::C { compile(self.name) } else { self.interpreter() };
-        let mut command = session.command(&program);
+        let mut command = session.command(&self.program());
         command.args(self.text());
         command
+    }
+
+    /// The file that is run.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn program(&self) -> PathBuf {
+        match self.tongue {
+            Tongue::Shell | Tongue::Python | Tongue::Node => self.interpreter(),
+            _ => self.compile(),
+        }
+    }
+
+    /// Compiles it, once for each run of the tests.
+    fn compile(&self) -> PathBuf {
+        let c: &[&str] = &["-O1", "-w"];
+        let libraries: &[&str] = &["-lresolv", "-lpthread"];
+        match self.tongue {
+            Tongue::Static => build(self.name, "static", "c", "gcc", &[c, &["-static"]].concat(), libraries),
+            Tongue::Musl => {
+                build(self.name, "musl", "c", "musl-gcc", &[c, &["-static"]].concat(), &["-lpthread"])
+            }
+            Tongue::Go => build(self.name, "go", "go", "go", &["build"], &[]),
+            Tongue::GoStripped => build(self.name, "stripped", "go", "go", &["build", "-ldflags=-s -w"], &[]),
+            Tongue::GoWithC => build(self.name, "cgo", "go", "go", &["build", "-tags=netcgo"], &[]),
+            _ => build(self.name, "", "c", "gcc", c, libraries),
+        }
     }
 
     fn interpreter(&self) -> PathBuf {
@@ -85,7 +126,7 @@ impl Guest {
             Tongue::Shell => "bash",
             Tongue::Python => "python3",
             Tongue::Node => "node",
-            Tongue::C => "cc",
+            _ => "cc",
         };
         system(name).unwrap()
     }
@@ -96,7 +137,7 @@ impl Guest {
             Tongue::Shell => ("-c", "sh", "sh"),
             Tongue::Python => ("-c", "python", "py"),
             Tongue::Node => ("-e", "node", "js"),
-            Tongue::C => return Vec::new(),
+            _ => return Vec::new(),
         };
         let path = guests().join(folder).join(format!("{}.{ending}", self.name));
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -110,24 +151,22 @@ pub fn guests() -> PathBuf {
     repository().join("tests/guests")
 }
 
-/// Compiles a guest in C, once for each run of the tests.
-///
-/// # Panics
-/// When the compiler has something against it.
-#[must_use]
-pub fn compile(name: &str) -> PathBuf {
+/// Has a guest compiled, if what there is is older than its text.
+fn build(name: &str, how: &str, ending: &str, compiler: &str, before: &[&str], behind: &[&str]) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _held = ONE_AT_A_TIME.lock();
-    let source = guests().join("c").join(format!("{name}.c"));
+    let source = guests().join(ending).join(format!("{name}.{ending}"));
     let folder = built().join("guests");
     fs::create_dir_all(&folder).unwrap();
-    let program = folder.join(name);
+    let program = folder.join(if how.is_empty() { name.to_owned() } else { format!("{name}-{how}") });
     let changed = |path: &Path| path.metadata().and_then(|it| it.modified()).ok();
     if changed(&program) < changed(&source) || changed(&program) < changed(&guests().join("c/story.h")) {
         let fresh = folder.join(format!("{name}.{}", std::process::id()));
-        let mut compiler = Command::new("gcc");
-        compiler.args(["-O1", "-w", "-o"]).arg(&fresh).arg(&source).args(["-lresolv", "-lpthread"]);
-        assert!(compiler.status().unwrap().success(), "cannot compile {}", source.display());
+        let mut command = Command::new(compiler);
+        command.args(before).arg("-o").arg(&fresh).arg(&source).args(behind);
+        command.env("CGO_ENABLED", if how == "cgo" { "1" } else { "0" });
+        command.env("GOCACHE", folder.join("go-cache")).env("GOFLAGS", "").env("GO111MODULE", "off");
+        assert!(command.status().unwrap().success(), "cannot compile {}", source.display());
         fs::rename(fresh, &program).unwrap();
     }
     program

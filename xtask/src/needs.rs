@@ -19,6 +19,8 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("nft", "nftables", "that the firewall is left as it was found"),
     ("ip", "iproute2", "network namespaces with a name"),
     ("musl-gcc", "musl-tools", "programs of another C library"),
+    ("go", "golang-go", "programs without libc"),
+    ("busybox", "busybox-static", "a shell without libc"),
     ("podman", "podman", "containers as targets"),
     // Podman is content with runc, which cannot do without cgroups of its own.
     ("crun", "crun", "containers as targets"),

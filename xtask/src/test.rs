@@ -22,7 +22,11 @@ const FLOORS: &[(u8, &str, &[&str])] = &[
     (0, "house rules", &["-p", "mirrord-tests", "--test", "tidy"]),
     (1, "golden bytes and properties", &["--workspace", "--exclude", "mirrord-tests", "--test", "*"]),
     (2, "layer and proxy", &["-p", "mirrord-tests", "--test", "layer", "--test", "proxy"]),
-    (3, "parity", &["-p", "mirrord-tests", "--test", "parity"]),
+    (
+        3,
+        "parity, and supervised programs",
+        &["-p", "mirrord-tests", "--test", "parity", "--test", "supervisor"],
+    ),
     (
         4,
         "agent, and what is left behind",

@@ -152,8 +152,10 @@ fn settings(mut reply: Reply) -> io::Result<(Handoff, Page)> {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let (ports, rules) = (reply.descriptors.remove(1), reply.descriptors.remove(0));
-    let mut bytes = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(std::fs::File::from(rules), MAX_FRAME as u64), &mut bytes)?;
+    let size = usize::try_from(rustix::fs::fstat(&rules)?.st_size).map_err(io::Error::other)?;
+    let mut bytes = vec![0; size.min(MAX_FRAME)];
+    // All who have these settings share one position in them: nobody moves it.
+    std::os::unix::fs::FileExt::read_exact_at(&std::fs::File::from(rules), &mut bytes, 0)?;
     let handoff = Handoff::decode(&bytes).map_err(io::Error::other)?;
     if rustix::fs::fstat(&ports)?.st_size < PORT_PAGE.cast_signed() as i64 {
         return Err(io::ErrorKind::InvalidData.into());

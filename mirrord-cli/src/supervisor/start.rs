@@ -17,6 +17,7 @@ use std::{
 use mirrord_config::handoff::DataPath;
 use mirrord_protocol::{
     frame::{FrameReader, encode_frame},
+    proxy::names::SESSION_ID,
     wire,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -141,6 +142,8 @@ pub(crate) struct Supervision {
 pub(crate) struct Supervised<'a> {
     /// Where the proxy listens.
     pub(crate) address: &'a str,
+    /// The session's id, for people who look at processes.
+    pub(crate) session_id: &'a std::ffi::OsStr,
     /// The guest's `HOME`.
     pub(crate) home: Option<&'a [u8]>,
     /// The guest's `TMPDIR`.
@@ -165,6 +168,7 @@ pub(crate) fn start(session: &Supervised<'_>) -> Result<Supervision, SuperviseEr
         .arg0("mirrord")
         .arg("supervise")
         .env_remove("LD_PRELOAD")
+        .env(SESSION_ID, session.session_id)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -194,7 +194,8 @@ fn interpreter(head: &[u8]) -> Option<Interpreter> {
 
 fn segments(head: &[u8]) -> impl Iterator<Item = Segment> {
     const SEGMENT: usize = 56;
-    let long = |at: usize| -> Option<u64> { Some(u64::from_ne_bytes(head.get(at..at + 8)?.try_into().ok()?)) };
+    let long =
+        |at: usize| -> Option<u64> { Some(u64::from_ne_bytes(head.get(at..at + 8)?.try_into().ok()?)) };
     let is_elf = head.starts_with(b"\x7fELF\x02");
     let start = long(32).and_then(|start| usize::try_from(start).ok()).filter(|_| is_elf);
     let count = head.get(56..58).and_then(|bytes| Some(u16::from_ne_bytes(bytes.try_into().ok()?)));

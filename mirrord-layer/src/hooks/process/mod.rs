@@ -39,8 +39,8 @@ unsafe fn complete(
     obstacle: Option<inspect::Obstacle>,
 ) -> Option<*const *const c_char> {
     let needs = process.needs.as_ref()?;
-    let is_handed = process.host.is_some()
-        && matches!(obstacle, Some(inspect::Obstacle::Static | inspect::Obstacle::Go));
+    let is_handed =
+        process.host.is_some() && matches!(obstacle, Some(inspect::Obstacle::Static | inspect::Obstacle::Go));
     if is_handed || obstacle == Some(inspect::Obstacle::OtherLibc) {
         // SAFETY: the caller gives a guest's environment.
         return unsafe { room.without_preload(given, needs) };

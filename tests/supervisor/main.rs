@@ -1,0 +1,52 @@
+//! Floor 3, second engine: programs that no layer can enter, and what only a supervised one can get wrong.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that cannot be told has failed")]
+
+mod children;
+mod mistakes;
+mod programs;
+mod signals;
+
+use std::sync::OnceLock;
+
+use mirrord_tests::{
+    ground::skip,
+    guest::{Guest, Tongue},
+    pod::Pod,
+    session::{DataPath, Engine, Session},
+    transcript::Transcript,
+};
+use serde_json::{Value, json};
+
+/// The pod that most stories share. It ends with this process.
+fn pod() -> &'static Pod {
+    static POD: OnceLock<Pod> = OnceLock::new();
+    POD.get_or_init(|| Pod::start().expect("the pretend pod starts"))
+}
+
+/// What the sessions of these stories have switched on.
+fn feature() -> Value {
+    json!({ "network": { "incoming": { "mode": "steal" } } })
+}
+
+fn session(data_path: DataPath, engine: Engine) -> Session {
+    Session::new(pod(), data_path, &feature()).by(engine)
+}
+
+/// The guest that has a word for each story.
+const STORIES: Guest = Guest { tongue: Tongue::Static, name: "supervised" };
+
+/// What a story says outside, by both data paths; nothing if it cannot be told here.
+fn told(story: &str) -> Option<Transcript> {
+    if let Some(why) = STORIES.missing() {
+        skip(&why);
+        return None;
+    }
+    let mut told: Vec<Transcript> = Vec::new();
+    for data_path in DataPath::ALL {
+        let session = session(data_path, Engine::Auto);
+        told.push(Transcript::of(STORIES.outside(&session).arg(story)));
+    }
+    assert_eq!(told[0], told[1], "both data paths");
+    told.pop()
+}

@@ -1,0 +1,114 @@
+//! Programs without libc, with another one, or beside it: outside as inside.
+
+use std::{process::Command, time::Duration};
+
+use mirrord_tests::{
+    eventually::eventually,
+    ground::skip,
+    guest::{Guest, Tongue},
+    pod::Pod,
+    programs::{mirrord, system},
+    running::Running,
+    session::{DataPath, Engine, Session},
+    transcript::Transcript,
+};
+use nix::sys::signal::Signal;
+
+use crate::{feature, pod, session};
+
+/// Inside and outside, by both data paths, the engine left to be found.
+fn compare(guest: Guest) {
+    if let Some(why) = guest.missing() {
+        return skip(&why);
+    }
+    let bare = Transcript::of(&mut guest.inside(pod()));
+    for data_path in DataPath::ALL {
+        let outside = Transcript::of(&mut guest.outside(&session(data_path, Engine::Auto)));
+        assert_eq!(bare.difference(&outside), None, "{guest:?}, {data_path:?}");
+    }
+}
+
+#[test]
+fn static_go_reads_resolves_connects_and_has_children() {
+    compare(Guest { tongue: Tongue::Go, name: "client" });
+}
+
+#[test]
+fn stripped_go_does_so_too() {
+    compare(Guest { tongue: Tongue::GoStripped, name: "client" });
+}
+
+#[test]
+fn go_beside_libc_does_so_too() {
+    compare(Guest { tongue: Tongue::GoWithC, name: "client" });
+}
+
+#[test]
+fn static_c_reads_files_and_connects() {
+    for name in ["files", "sockets", "datagrams"] {
+        compare(Guest { tongue: Tongue::Static, name });
+    }
+}
+
+#[test]
+fn go_answers_stolen_traffic() {
+    let guest = Guest { tongue: Tongue::Go, name: "server" };
+    if let Some(why) = guest.missing().or_else(|| system("curl").is_none().then(|| "no curl".to_owned())) {
+        return skip(&why);
+    }
+    for data_path in DataPath::ALL {
+        let pod = Pod::start().unwrap();
+        let ask = |path: &str| {
+            let mut curl = pod.command("curl");
+            Transcript::of(curl.args(["-s", "--max-time", "10", &format!("http://10.77.0.2{path}")])).stdout
+        };
+        let session = Session::new(&pod, data_path, &feature());
+        let mut server = Running::start(guest.outside(&session).arg("80"));
+        server.says("listening");
+        eventually("a stolen request", Duration::from_secs(20), || {
+            ask("/first").starts_with("the guest").then_some(())
+        });
+        assert_eq!(ask("/second"), "the guest answers GET /second (0 bytes) to 10.77.0.2\n", "{data_path:?}");
+        server.signal(Signal::SIGTERM);
+        assert_eq!(server.end(), 0, "{data_path:?}: the exit code is the guest's own");
+        eventually("the shop's own answer", Duration::from_secs(10), || {
+            ask("/after").starts_with("the shop itself").then_some(())
+        });
+    }
+}
+
+#[test]
+fn busybox_is_a_guest_as_it_is() {
+    let Some(busybox) = system("busybox") else { return skip("there is no busybox") };
+    for data_path in DataPath::ALL {
+        let mut command = session(data_path, Engine::Supervisor).command(&busybox);
+        let script = "cd /data && pwd && wc -l < orders.txt && cat deep/er/still/yet/leaf && hostname";
+        let told = Transcript::of(command.args(["sh", "-c", script]));
+        assert_eq!(told.stdout, "/data\n500\na leaf\nshop-7d9f\n", "{told:?}");
+    }
+}
+
+#[test]
+fn the_developer_is_told_which_engine_and_why() {
+    let guest = Guest { tongue: Tongue::Static, name: "supervised" };
+    if let Some(why) = guest.missing() {
+        return skip(&why);
+    }
+    let run = |engine: &str, program: &std::path::Path| {
+        let mut command = Command::new(mirrord());
+        command.args(["exec", "--target", &pod().target(), "--engine", engine, "--"]).arg(program);
+        Transcript::of(command.env("MIRRORD_PROGRESS_MODE", "dumb")).stderr
+    };
+    let (program, name) = (guest.program(), guest.program().display().to_string());
+    let words = run("auto", &program);
+    assert!(words.contains(&format!("engine: supervisor, because `{name}` is statically linked")), "{words}");
+    let words = run("layer", &program);
+    assert!(
+        words.contains("engine: layer") && words.contains("is statically linked; mirrord cannot"),
+        "{words}"
+    );
+    let words = run("supervisor", &system("true").unwrap());
+    assert!(words.contains("engine: supervisor, as ordered"), "{words}");
+    let words = run("auto", &system("true").unwrap());
+    assert!(words.contains("engine: layer"), "{words}");
+}
