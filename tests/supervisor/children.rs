@@ -11,8 +11,8 @@ use crate::{STORIES, session};
 
 /// What a shell says of its child.
 fn of_the_shell(engine: Engine, data_path: DataPath, script: &str) -> Transcript {
-    let mut command = session(data_path, engine).command(&system("bash").unwrap());
-    Transcript::of(command.args(["-c", script]))
+    let session = session(data_path, engine);
+    Transcript::of(session.command(&system("bash").unwrap()).args(["-c", script]))
 }
 
 #[test]
@@ -43,7 +43,8 @@ fn a_child_that_is_named_without_its_folder_is_found_and_handed_over() {
         print(subprocess.run(['supervised-static', 'storm'], capture_output=True, text=True).stdout, end='')\n\
         pid = os.posix_spawnp('supervised-static', ['supervised-static', 'closed'], {})\n\
         print(os.waitpid(pid, 0)[1])";
-    let mut command = session(DataPath::Passed, Engine::Auto).command(&python);
+    let session = session(DataPath::Passed, Engine::Auto);
+    let mut command = session.command(&python);
     let told = Transcript::of(command.args(["-u", "-c", text]).arg(program.parent().unwrap()));
     assert_eq!(told.stdout, "0 of 8000 failed\nnumber 3, 7 bytes\n0\n", "{told:?}");
 }

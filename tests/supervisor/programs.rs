@@ -81,7 +81,8 @@ fn go_answers_stolen_traffic() {
 fn busybox_is_a_guest_as_it_is() {
     let Some(busybox) = system("busybox") else { return skip("there is no busybox") };
     for data_path in DataPath::ALL {
-        let mut command = session(data_path, Engine::Supervisor).command(&busybox);
+        let session = session(data_path, Engine::Supervisor);
+        let mut command = session.command(&busybox);
         let script = "cd /data && pwd && wc -l < orders.txt && cat deep/er/still/yet/leaf && hostname";
         let told = Transcript::of(command.args(["sh", "-c", script]));
         assert_eq!(told.stdout, "/data\n500\na leaf\nshop-7d9f\n", "{told:?}");
@@ -97,7 +98,8 @@ fn the_developer_is_told_which_engine_and_why() {
     let run = |engine: &str, program: &std::path::Path| {
         let mut command = Command::new(mirrord());
         command.args(["exec", "--target", &pod().target(), "--engine", engine, "--"]).arg(program);
-        Transcript::of(command.env("MIRRORD_PROGRESS_MODE", "dumb")).stderr
+        let told = Transcript::of(command.env("MIRRORD_PROGRESS_MODE", "dumb"));
+        told.stdout + &told.stderr
     };
     let (program, name) = (guest.program(), guest.program().display().to_string());
     let words = run("auto", &program);

@@ -4,7 +4,7 @@
 //! inherit. So for the length of one call the thread is traced (`ptrace(2)`): its `chdir(2)` is answered, it stops before
 //! it goes on, is made to call `fchdir(2)` at the very instruction of its own call, and goes on with the answer.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use libc::{c_int, c_long, c_void, pid_t};
 use mirrord_core::verdict::Errno;
@@ -40,6 +40,20 @@ pub(super) fn stand(caller: &Caller<'_>, dir: &OwnedFd) -> Outcome<Answer> {
     Ok(Answer::Done(0))
 }
 
+/// Opens a mere path (`O_PATH`) in the place of a guest's own open: the kernel gives no such descriptor to another
+/// process, so the guest opens ours, as `/proc` shows it.
+pub(super) fn open_path(caller: &Caller<'_>, file: &OwnedFd, flags: c_int) -> Outcome<Answer> {
+    let path = format!("/proc/{}/fd/{}\0", std::process::id(), file.as_raw_fd());
+    let Some(traced) = Traced::seize(caller.call.thread) else {
+        return Err(Errno(libc::EPERM));
+    };
+    if caller.listener.answer(caller.call, Answer::Failed(Errno(libc::EACCES))).is_err() {
+        return Err(Errno(libc::EINTR));
+    }
+    traced.open(caller, path.as_bytes(), flags);
+    Ok(Answer::Done(0))
+}
+
 /// A thread that is traced as long as this lives.
 struct Traced(pid_t);
 
@@ -58,15 +72,36 @@ impl Traced {
         let mut signals = Vec::new();
         self.stop(&mut signals)?;
         let own = Registers::of(self.0)?;
-        let descriptor = u64::from(number.cast_unsigned());
+        let descriptor = [u64::from(number.cast_unsigned()), 0, 0];
         let outcome = self.call(&own, instruction, libc::SYS_fchdir, descriptor, &mut signals)?;
         self.call(&own, instruction, libc::SYS_close, descriptor, &mut signals)?;
         own.answering(outcome).set(self.0)?;
-        for signal in signals {
-            // SAFETY: a thread is told of a signal that had come for it.
-            unsafe { libc::syscall(libc::SYS_tkill, self.0, signal) };
-        }
+        self.tell(&signals);
         Some(())
+    }
+
+    /// Has the stopped thread open a path, which is put where nothing of its own can be: far below its stack.
+    fn open(&self, caller: &Caller<'_>, path: &[u8], flags: c_int) -> Option<()> {
+        const BELOW: u64 = 1024;
+        let mut signals = Vec::new();
+        self.stop(&mut signals)?;
+        let own = Registers::of(self.0)?;
+        let place = (own.stack() - BELOW) & !15;
+        caller.memory().write(place, path).ok()?;
+        let flags = libc::O_PATH | (flags & libc::O_CLOEXEC);
+        let arguments = [i64::from(libc::AT_FDCWD).cast_unsigned(), place, u64::from(flags.cast_unsigned())];
+        let outcome = self.call(&own, caller.call.instruction, libc::SYS_openat, arguments, &mut signals)?;
+        own.answering(outcome).set(self.0)?;
+        self.tell(&signals);
+        Some(())
+    }
+
+    /// Tells the thread of signals that had come for it.
+    fn tell(&self, signals: &[c_int]) {
+        for signal in signals {
+            // SAFETY: the call takes numbers.
+            unsafe { libc::syscall(libc::SYS_tkill, self.0, *signal) };
+        }
     }
 
     fn call(
@@ -74,10 +109,10 @@ impl Traced {
         own: &Registers,
         instruction: u64,
         number: c_long,
-        argument: u64,
+        arguments: [u64; 3],
         signals: &mut Vec<c_int>,
     ) -> Option<u64> {
-        own.calling(instruction - INSTRUCTION, number, argument).set(self.0)?;
+        own.calling(instruction - INSTRUCTION, number, arguments).set(self.0)?;
         // Once on its way in, once on its way out.
         for _ in 0..2 {
             request(libc::PTRACE_SYSCALL, self.0, 0, 0).ok()?;
@@ -159,10 +194,11 @@ impl Registers {
 
 #[cfg(target_arch = "x86_64")]
 impl Registers {
-    fn calling(mut self, instruction: u64, number: c_long, argument: u64) -> Self {
+    fn calling(mut self, instruction: u64, number: c_long, arguments: [u64; 3]) -> Self {
         self.0.rip = instruction;
         self.0.rax = number.cast_unsigned();
-        self.0.rdi = argument;
+        [self.0.rdi, self.0.rsi, self.0.rdx] = arguments;
+        self.0.r10 = 0;
         self.0.orig_rax = u64::MAX;
         self
     }
@@ -177,14 +213,19 @@ impl Registers {
     fn answer(&self) -> u64 {
         self.0.rax
     }
+
+    fn stack(&self) -> u64 {
+        self.0.rsp
+    }
 }
 
 #[cfg(target_arch = "aarch64")]
 impl Registers {
-    fn calling(mut self, instruction: u64, number: c_long, argument: u64) -> Self {
+    fn calling(mut self, instruction: u64, number: c_long, arguments: [u64; 3]) -> Self {
         self.0.pc = instruction;
         self.0.regs[8] = number.cast_unsigned();
-        self.0.regs[0] = argument;
+        self.0.regs[..3].copy_from_slice(&arguments);
+        self.0.regs[3] = 0;
         self
     }
 
@@ -196,5 +237,9 @@ impl Registers {
 
     fn answer(&self) -> u64 {
         self.0.regs[0]
+    }
+
+    fn stack(&self) -> u64 {
+        self.0.sp
     }
 }

@@ -17,7 +17,6 @@ use super::{
         step,
     },
     Pair, Work, place,
-    there::giveable,
 };
 
 /// Does the work, as the guest would. One that acts as another user than we is refused: we would do too much.
@@ -26,7 +25,10 @@ pub(super) fn run(caller: &Caller<'_>, work: &Work, path: &[u8]) -> Outcome<Answ
     let memory = caller.memory();
     match work {
         Work::Open { flags, mode } => {
-            let file = open(&path, giveable(*flags), caller.without_umask(*mode))?;
+            let file = open(&path, *flags, caller.without_umask(*mode))?;
+            if flags & libc::O_PATH != 0 {
+                return step::open_path(caller, &file, *flags);
+            }
             Ok(Answer::Descriptor(file, flags & O_CLOEXEC != 0))
         }
         Work::Stat { follow, out } => {

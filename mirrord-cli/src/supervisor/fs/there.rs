@@ -26,7 +26,10 @@ pub(super) fn run(caller: &Caller<'_>, work: &Work, path: GuestPath) -> Outcome<
     let memory = caller.memory();
     match work {
         Work::Open { flags, mode } => {
-            let file = open(caller, path, giveable(*flags), *mode)?;
+            let file = open(caller, path, *flags, *mode)?;
+            if flags & O_PATH != 0 {
+                return step::open_path(caller, &file, *flags);
+            }
             Ok(Answer::Descriptor(file, flags & O_CLOEXEC != 0))
         }
         Work::Stat { follow, out } => {
@@ -129,11 +132,6 @@ pub(super) fn run_both(caller: &Caller<'_>, pair: Pair, from: GuestPath, to: Gue
         FsAnswer::Done => Ok(Answer::Done(0)),
         _ => Err(LOST),
     }
-}
-
-/// The kernel gives no descriptor of a mere path (`O_PATH`) to another process: the guest gets one that can be read.
-pub(super) fn giveable(flags: i32) -> i32 {
-    if flags & O_PATH == 0 { flags } else { flags & !O_PATH | libc::O_NONBLOCK }
 }
 
 /// Opens a file there.
