@@ -26,7 +26,7 @@ fn pod() -> &'static Pod {
 
 /// What the sessions of these stories have switched on.
 fn feature() -> Value {
-    json!({ "network": { "incoming": { "mode": "steal" } } })
+    json!({ "network": { "incoming": { "mode": "steal" }, "outgoing": { "unix_streams": ["^/run/"] } } })
 }
 
 fn session(data_path: DataPath, engine: Engine) -> Session {
