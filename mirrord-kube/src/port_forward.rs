@@ -9,7 +9,10 @@
 mod child;
 mod socket;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource, client::UpgradeConnectionError, core::Request};
@@ -74,13 +77,20 @@ pub struct PortForward {
     cluster: Cluster,
     agent: AgentPod,
     child: Arc<Mutex<Option<Arc<Child>>>>,
+    /// Whether a WebSocket has ever stood: then the way lets them through, and a refusal is about the pod.
+    has_stood: Arc<AtomicBool>,
 }
 
 impl PortForward {
     /// To the port that `agent` serves.
     #[must_use]
     pub fn new(cluster: &Cluster, agent: &AgentPod) -> Self {
-        Self { cluster: cluster.clone(), agent: agent.clone(), child: Arc::default() }
+        Self {
+            cluster: cluster.clone(),
+            agent: agent.clone(),
+            child: Arc::default(),
+            has_stood: Arc::default(),
+        }
     }
 
     /// A new strand. That nobody listens at its end shows when it is read.
@@ -92,8 +102,11 @@ impl PortForward {
         if child.is_none() {
             drop(child);
             match self.upgrade().await {
-                Ok(socket) => return Ok(socket),
-                Err(error) if is_no_way(&error) => {
+                Ok(socket) => {
+                    self.has_stood.store(true, Relaxed);
+                    return Ok(socket);
+                }
+                Err(error) if is_no_way(&error) && !self.has_stood.load(Relaxed) => {
                     tracing::info!(%error, "no WebSocket to the API server: trying `kubectl port-forward`");
                 }
                 Err(error) => return Err(self.cluster.problem(self.ask(&error), error)),

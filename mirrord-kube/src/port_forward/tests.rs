@@ -119,6 +119,17 @@ async fn a_pod_that_is_gone_is_said_to_be() {
     assert!(matches!(error, ClusterError::NotFound { .. }), "{error}");
 }
 
+#[tokio::test]
+async fn a_way_that_let_a_websocket_through_is_not_left_to_kubectl() {
+    let server = ApiServer::start().await;
+    let path = "/api/v1/namespaces/shop/pods/web/portforward";
+    server.answers("GET", path, 500, serde_json::json!("pod not found"));
+    let way = PortForward::new(&server.cluster().await, &agent());
+    way.has_stood.store(true, Relaxed);
+    let error = way.connect().await.err().unwrap();
+    assert!(!matches!(error, ClusterError::Forward(_)), "{error}");
+}
+
 fn agent() -> AgentPod {
     AgentPod {
         namespace: "shop".into(),
