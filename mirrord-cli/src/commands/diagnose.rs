@@ -161,8 +161,9 @@ async fn to_destination(
 
 /// Milliseconds in columns.
 fn table(hops: &[(String, Samples)], count: u32) -> String {
-    let width = hops.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    let mut table = format!("{:width$} {:>10} {:>10} {:>10}", "round trips, ms", "min", "avg", "max");
+    let title = "round trips, ms";
+    let width = hops.iter().map(|(name, _)| name.len()).fold(title.len(), usize::max);
+    let mut table = format!("{title:width$} {:>10} {:>10} {:>10}", "min", "avg", "max");
     for (name, samples) in hops {
         let millis = |length: Duration| length.as_secs_f64() * 1000.0;
         let (min, max) = (samples.0.iter().min(), samples.0.iter().max());

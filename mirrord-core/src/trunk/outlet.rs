@@ -194,7 +194,9 @@ impl Outlet {
                 piece.on = None;
             }
         }
-        if self.end_is == EndIs::On(strand) {
+        // Whichever strand the end went by: that it has arrived may have been said on this one, by a peer who has let
+        // go of the lane since and does not say it again unless it is asked.
+        if let EndIs::On(_) = self.end_is {
             self.end_is = EndIs::Waiting;
         }
         self.recount();
