@@ -58,8 +58,11 @@ fn wanted_paths() -> Vec<DataPath> {
     DataPath::ALL.into_iter().filter(|it| wanted.is_empty() || it.name() == wanted).collect()
 }
 
+/// How descriptors reach a guest, and how its calls are caught.
+type Way = (DataPath, Engine);
+
 /// Every data path by every engine, unless one is named: for work at the desk.
-fn wanted_ways() -> Vec<(DataPath, Engine)> {
+fn wanted_ways() -> Vec<Way> {
     let wanted = std::env::var("MIRRORD_TEST_ENGINE").unwrap_or_default();
     let engines = Engine::BOTH.into_iter().filter(|it| wanted.is_empty() || it.name() == wanted);
     engines.flat_map(|engine| wanted_paths().into_iter().map(move |path| (path, engine))).collect()

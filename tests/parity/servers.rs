@@ -9,13 +9,13 @@ use mirrord_tests::{
     pod::Pod,
     programs::system,
     running::Running,
-    session::{DataPath, Session},
+    session::Session,
     transcript::Transcript,
 };
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::wanted_paths;
+use crate::{Way, wanted_ways};
 
 /// Servers listen on the same ports of this machine: one story at a time.
 static PORTS: Mutex<()> = Mutex::new(());
@@ -29,8 +29,8 @@ fn with(mut command: Command, arguments: &[&str]) -> Command {
     command
 }
 
-fn session(pod: &Pod, data_path: DataPath, mode: &str) -> Session {
-    Session::new(pod, data_path, &json!({ "network": { "incoming": { "mode": mode } } }))
+fn session(pod: &Pod, (data_path, engine): Way, mode: &str) -> Session {
+    Session::new(pod, data_path, &json!({ "network": { "incoming": { "mode": mode } } })).by(engine)
 }
 
 /// What the pod's own programs get from the service.
@@ -39,50 +39,50 @@ fn ask(pod: &Pod, url: &str) -> String {
     Transcript::of(curl.args(["-s", "--max-time", "10", url])).stdout
 }
 
-fn tell(story: fn(&Pod, Guest, DataPath), guest: Guest) {
+fn tell(story: fn(&Pod, Guest, Way), guest: Guest) {
     if let Some(why) = guest.missing().or_else(|| system("curl").is_none().then(|| "no curl".to_owned())) {
         return skip(&why);
     }
     let _alone = PORTS.lock();
-    for data_path in wanted_paths() {
-        story(&Pod::start().unwrap(), guest, data_path);
+    for way in wanted_ways() {
+        story(&Pod::start().unwrap(), guest, way);
     }
 }
 
 /// The guest answers in the place of the shop, knows who asks, and gives the port back when it ends.
-fn steal(pod: &Pod, guest: Guest, data_path: DataPath) {
-    let session = session(pod, data_path, "steal");
+fn steal(pod: &Pod, guest: Guest, way: Way) {
+    let session = session(pod, way, "steal");
     assert!(ask(pod, "http://web.shop/before").starts_with("the shop itself"));
     let mut server = Running::start(&mut with(guest.outside(&session), &["80"]));
     server.says("listening");
-    eventually(&format!("a stolen request ({data_path:?})"), Duration::from_secs(20), || {
+    eventually(&format!("a stolen request ({way:?})"), Duration::from_secs(20), || {
         ask(pod, "http://10.77.0.2/first").starts_with("the guest").then_some(())
     });
     let answer = ask(pod, "http://10.77.0.2/second");
-    assert_eq!(answer, "the guest answers GET /second (0 bytes) to 10.77.0.2\n", "{data_path:?}");
+    assert_eq!(answer, "the guest answers GET /second (0 bytes) to 10.77.0.2\n", "{way:?}");
     let body = "z".repeat(300_000);
     let mut post = pod.command("curl");
     let answer =
         Transcript::of(post.args(["-s", "--data-binary", &body[..100_000], "http://10.77.0.2/post"]));
-    assert_eq!(answer.stdout, "the guest answers POST /post (100000 bytes) to 10.77.0.2\n", "{data_path:?}");
+    assert_eq!(answer.stdout, "the guest answers POST /post (100000 bytes) to 10.77.0.2\n", "{way:?}");
     assert!(
         ask(pod, "http://10.77.0.2:8080/other").starts_with("the shop itself"),
         "another port is not touched"
     );
     server.signal(Signal::SIGTERM);
-    assert_eq!(server.end(), 0, "{data_path:?}: the exit code is the guest's own");
+    assert_eq!(server.end(), 0, "{way:?}: the exit code is the guest's own");
     eventually("the shop's own answer", Duration::from_secs(10), || {
         ask(pod, "http://10.77.0.2/after").starts_with("the shop itself").then_some(())
     });
 }
 
 /// The guest hears what the shop answers.
-fn mirror(pod: &Pod, guest: Guest, data_path: DataPath) {
-    let session = session(pod, data_path, "mirror");
+fn mirror(pod: &Pod, guest: Guest, way: Way) {
+    let session = session(pod, way, "mirror");
     let mut server = Running::start(&mut with(guest.outside(&session), &["80"]));
     server.says("listening");
     let mut n_asked = 0;
-    eventually(&format!("a mirrored request ({data_path:?})"), Duration::from_secs(20), || {
+    eventually(&format!("a mirrored request ({way:?})"), Duration::from_secs(20), || {
         n_asked += 1;
         let answer = ask(pod, &format!("http://10.77.0.2/mirrored-{n_asked}"));
         assert!(answer.starts_with("the shop itself"), "mirroring does not answer: {answer}");
@@ -92,16 +92,16 @@ fn mirror(pod: &Pod, guest: Guest, data_path: DataPath) {
     assert!(answer.starts_with("the shop itself"), "{answer}");
     server.says("GET /heard 0 from 10.77.0.2");
     server.signal(Signal::SIGTERM);
-    assert_eq!(server.end(), 0, "{data_path:?}");
+    assert_eq!(server.end(), 0, "{way:?}");
     assert!(ask(pod, "http://10.77.0.2/after").starts_with("the shop itself"));
 }
 
 /// A client that never rests sees no failure, from before the guest to after its end.
-fn come_and_go(pod: &Pod, guest: Guest, data_path: DataPath) {
+fn come_and_go(pod: &Pod, guest: Guest, way: Way) {
     let load = Guest { tongue: Tongue::Python, name: "load" };
     let mut client = Running::start(&mut with(load.inside(pod), &["80", "/tmp/stop"]));
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        let session = session(pod, data_path, "steal");
+        let session = session(pod, way, "steal");
         let mut server = Running::start(&mut with(guest.outside(&session), &["80"]));
         server.says("GET /");
         let n_answered = server.words().lines().count();
@@ -122,8 +122,8 @@ fn come_and_go(pod: &Pod, guest: Guest, data_path: DataPath) {
         words.lines().filter(|line| !line.starts_with("guest ") && !line.starts_with("shop ")).collect();
     let n_failed: usize =
         failures.iter().filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum();
-    assert!(n_failed <= 1, "{data_path:?}: {words}");
-    assert!(words.contains("guest ") && words.contains("shop "), "{data_path:?}: {words}");
+    assert!(n_failed <= 1, "{way:?}: {words}");
+    assert!(words.contains("guest ") && words.contains("shop "), "{way:?}: {words}");
 }
 
 #[test]
@@ -160,9 +160,9 @@ fn the_developer_is_told_which_port_is_used_in_the_place_of_a_taken_one() {
     let program = "import socket, sys\n\
         for _ in range(2):\n    server = socket.create_server(('', int(sys.argv[1])))\n    server.close()\n\
         print('listened', flush=True)";
-    for data_path in wanted_paths() {
+    for way in wanted_ways() {
         for mode in ["dumb", "off"] {
-            let session = session(&pod, data_path, "steal");
+            let session = session(&pod, way, "steal");
             let mut command = session.command(&python);
             command.env("MIRRORD_PROGRESS_MODE", mode).args(["-c", program, &port]);
             let mut server = Running::start(&mut command);
@@ -171,7 +171,7 @@ fn the_developer_is_told_which_port_is_used_in_the_place_of_a_taken_one() {
             let words = server.words();
             let warning = format!("warning: cannot listen on `0.0.0.0:{port}` here");
             let told = words.lines().filter(|line| line.starts_with(&warning)).count();
-            assert_eq!(told > 0, mode == "dumb", "{data_path:?}: {words}");
+            assert_eq!(told > 0, mode == "dumb", "{way:?}: {words}");
             assert_eq!(words.contains("the program listens on `0.0.0.0:"), mode == "dumb", "{words}");
         }
     }
@@ -195,12 +195,12 @@ print(*[name[0] for name in names], names[0] == names[1], names[2][1], len(names
 client.sendall(b"HTTP/1.0 200 OK\r\n\r\nthe guest answers")
 "#;
 
-fn names_of_one_request(pod: &Pod, data_path: DataPath, listener: &str, url: &str) -> Vec<String> {
-    let session = session(pod, data_path, "steal");
+fn names_of_one_request(pod: &Pod, way: Way, listener: &str, url: &str) -> Vec<String> {
+    let session = session(pod, way, "steal");
     let mut command = session.command(&system("python3").unwrap());
     let mut server = Running::start(command.args(["-c", ONE_REQUEST, listener]));
     server.says("listening");
-    assert_eq!(ask(pod, url), "the guest answers", "{data_path:?}: {}", server.words());
+    assert_eq!(ask(pod, url), "the guest answers", "{way:?}: {}", server.words());
     assert_eq!(server.end(), 0, "{}", server.words());
     server.words().lines().last().unwrap().split(' ').map(str::to_owned).collect()
 }
@@ -211,13 +211,13 @@ fn a_guest_is_told_addresses_of_the_family_that_it_listens_on() {
         return skip("servers need python3 and curl");
     }
     let _alone = PORTS.lock();
-    for data_path in wanted_paths() {
+    for way in wanted_ways() {
         let pod = Pod::start().unwrap();
         let mapped = "::ffff:10.77.0.2";
-        let names = names_of_one_request(&pod, data_path, "six", "http://10.77.0.2/");
-        assert_eq!(names, [mapped, mapped, mapped, "True", "80", "4"], "{data_path:?}");
+        let names = names_of_one_request(&pod, way, "six", "http://10.77.0.2/");
+        assert_eq!(names, [mapped, mapped, mapped, "True", "80", "4"], "{way:?}");
         // An IPv6 address cannot be told to an IPv4 socket: it is told who brings the connection.
-        let names = names_of_one_request(&pod, data_path, "four", "http://[fd77::2]/");
+        let names = names_of_one_request(&pod, way, "four", "http://[fd77::2]/");
         assert!(names[0].starts_with("127.77.") && names[3] == "True" && names[5] == "2", "{names:?}");
     }
 }
