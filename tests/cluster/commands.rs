@@ -32,7 +32,7 @@ fn end(mut running: Running) {
 #[test]
 fn targets_are_listed_with_what_runs_of_them() {
     let Some(shop) = Namespace::with(SHOP) else { return };
-    let pod = shop.ready("app=shop", 1).remove(0);
+    let (pod, _client) = (shop.ready("app=shop", 1).remove(0), shop.ready("app=client", 1));
     let session = shop.session("targetless", &json!({}));
     let told = Transcript::of(&mut session.other("ls"));
     let targets: Vec<String> = serde_json::from_str(&told.stdout).unwrap_or_else(|_| panic!("{told:?}"));
