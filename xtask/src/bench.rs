@@ -10,6 +10,9 @@ use crate::{
 /// Builds for users, and measures that; with `cluster`, in a cluster.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), String> {
     needs::gather();
+    if arguments.iter().any(|word| word == "--others") {
+        needs::gather_others();
+    }
     let is_cluster = arguments.first().is_some_and(|word| word == "cluster");
     let mut ground = is_cluster.then(Borrowed::begin);
     build::run(&["--release".to_owned()])?;

@@ -26,8 +26,8 @@ const DEEDS: &[Deed] = &[
     ("test [FLOOR]", "prove it: floors 0 to 5 and `cluster`, or one of them", test::test),
     ("lint", "format and clippy, with warnings as errors", lint::lint),
     (
-        "bench [cluster] [--quick]",
-        "what it costs, as ratios to a direct run, or to `kubectl port-forward`",
+        "bench [cluster] [--quick] [--others]",
+        "what it costs, as ratios to a direct run, to other tools, or to `kubectl port-forward`",
         bench::bench,
     ),
     (

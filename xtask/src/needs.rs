@@ -46,6 +46,13 @@ const CLUSTER_NEEDS: &[(&str, &str, &str)] = &[
     ("psql", "postgresql-client-15", "a real client of a real database in a cluster"),
 ];
 
+/// The same, for what a user would pick instead of mirrord.
+const OTHERS: &[(&str, &str, &str)] = &[
+    ("proxychains4", "proxychains4", "connections through a SOCKS server"),
+    ("sshfs", "sshfs", "files through `sshfs`"),
+    ("/usr/lib/openssh/sftp-server", "openssh-sftp-server", "files through `sshfs`"),
+];
+
 /// The same, to build Kubernetes.
 const KUBERNETES_NEEDS: &[(&str, &str, &str)] = &[
     ("/usr/lib/go-1.19/bin/go", "golang-1.19-go", "a cluster"),
@@ -64,6 +71,11 @@ const KUBERNETES_NEEDS: &[(&str, &str, &str)] = &[
 /// Installs what is missing where we may, and tells what stays missing.
 pub(crate) fn gather() {
     let _ = gather_all(NEEDS);
+}
+
+/// The same for tools that are measured beside ours.
+pub(crate) fn gather_others() {
+    let _ = gather_all(OTHERS);
 }
 
 /// The same for a cluster, which cannot do without.

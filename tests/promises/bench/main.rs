@@ -1,125 +1,132 @@
 //! What mirrord costs, as ratios to a direct run inside the target.
 //!
-//! Every row is measured by this same program: inside the pod, and outside as a guest by both data paths, alternately,
-//! so that a busy machine is busy for all three.
+//! Every row is measured by this same program: inside the pod, and outside as a guest of both engines by both data
+//! paths, alternately, so that a busy machine is busy for all of them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a number that cannot be had is none")]
 #![expect(clippy::print_stdout, reason = "a bench speaks")]
 
 mod cluster;
 mod link;
+mod others;
+mod rows;
+mod stage;
+mod table;
 mod work;
 
-use std::{env, fs, path::Path, process::Command, time::Instant};
+use std::{env, fs, path::Path, process::Command};
 
-use mirrord_tests::{
-    pod::Pod,
-    programs::{mirrord, system},
-    session::{DataPath, Session},
-    transcript::Transcript,
-};
-use serde_json::json;
+use mirrord_tests::{programs::mirrord, transcript::Transcript};
 
-/// A row: its name, its unit, whether more is better, and what is promised, in words.
-const ROWS: &[(&str, &str, bool, &str)] = &[
-    ("connect", "us", false, "passed at most 1.05, after the socket is made"),
-    ("round-trip", "us", false, "passed at most 1.05, proxied at most 3.5"),
-    ("up", "MB/s", true, "passed at least 0.95, proxied at least 0.35"),
-    ("down", "MB/s", true, "passed at least 0.95, proxied at least 0.35"),
-    ("beside", "us", false, "under 200 us"),
-    ("open", "us", false, ""),
-    ("bytes", "ns", false, "native"),
-    ("stat", "us", false, ""),
-    ("child", "us", false, "at most 1500 us more"),
-];
+use rows::{Kind, ROWS, Row};
+use stage::Stage;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["work", row] if row.starts_with("link-") => println!("{}", link::measure(row)),
-        ["work", row] => println!("{}", work::measure(row)),
+        ["work", row, ..] if row.starts_with("link-") => println!("{}", link::measure(row)),
+        ["work", row, at @ ..] => println!("{}", work::measure(row, at.first().unwrap_or(&""))),
+        ["serve", port] => work::net::serve(port.parse().unwrap(), || println!("ready")),
+        ["socks"] => others::serve_socks(),
         ["cluster"] => cluster::run(5),
         ["cluster", "--quick"] => cluster::run(1),
-        ["--quick"] => run(3),
-        [] => run(7),
-        _ => println!("usage: bench [cluster] [--quick]"),
+        flags => match Wish::parse(flags) {
+            Some(wish) => run(&wish),
+            None => println!("usage: bench [cluster] [--quick] [--others] [--only TEXT]"),
+        },
     }
 }
 
-fn run(n_rounds: usize) {
-    let pod = Pod::start().expect("the pretend pod starts");
-    let program = env::current_exe().unwrap();
-    fs::create_dir_all(pod.path("/opt")).unwrap();
-    fs::copy(&program, pod.path("/opt/bench")).unwrap();
-    let sessions = DataPath::ALL.map(|it| Session::new(&pod, it, &json!({})));
-    println!(
-        "{:<12} {:>6} {:>10} {:>10} {:>7} {:>10} {:>7}",
-        "", "", "direct", "passed", "ratio", "proxied", "ratio"
-    );
-    for (row, unit, _, promise) in ROWS {
-        let mut values: [Vec<f64>; 3] = Default::default();
+/// What is asked for.
+#[derive(Debug, Default)]
+struct Wish {
+    quick: bool,
+    others: bool,
+    only: Option<String>,
+}
+
+impl Wish {
+    fn parse(mut flags: &[&str]) -> Option<Self> {
+        let mut wish = Self::default();
+        loop {
+            flags = match flags {
+                [] => return Some(wish),
+                ["--quick", rest @ ..] => {
+                    wish.quick = true;
+                    rest
+                }
+                ["--others", rest @ ..] => {
+                    wish.others = true;
+                    rest
+                }
+                ["--only", text, rest @ ..] => {
+                    wish.only = Some((*text).to_owned());
+                    rest
+                }
+                _ => return None,
+            };
+        }
+    }
+
+    fn has(&self, row: &Row) -> bool {
+        self.only.as_ref().is_none_or(|text| row.key.contains(text.as_str()))
+    }
+}
+
+fn run(wish: &Wish) {
+    let rows: Vec<&Row> = ROWS.iter().filter(|row| wish.has(row)).collect();
+    let stage = Stage::new(wish.others);
+    let subjects = stage.subjects();
+    table::begin(&subjects);
+    for row in &rows {
+        let n_rounds = match (wish.quick, row.kind) {
+            (true, Kind::Start) => 5,
+            (true, _) => 2,
+            (false, Kind::Start) => 15,
+            (false, _) => 5,
+        };
+        let mut values = vec![Vec::new(); subjects.len()];
         for _ in 0..n_rounds {
-            values[0].push(number(pod.command("/opt/bench").args(["work", row])));
-            for (index, session) in sessions.iter().enumerate() {
-                values[index + 1].push(number(session.command(&program).args(["work", row])));
+            for (subject, values) in subjects.iter().zip(&mut values) {
+                values.extend(stage.measure(row, subject));
             }
         }
-        let [direct, passed, proxied] = values.map(median);
-        println!(
-            "{row:<12} {unit:>6} {direct:>10.2} {passed:>10.2} {:>7.2} {proxied:>10.2} {:>7.2}  {promise}",
-            passed / direct,
-            proxied / direct
-        );
+        let medians: Vec<Option<f64>> =
+            values.into_iter().map(|it| (!it.is_empty()).then(|| median(it))).collect();
+        table::tell(row, &subjects, &medians);
     }
-    start_up(&sessions, n_rounds);
-    sizes();
+    if wish.only.is_none() {
+        sizes();
+    }
 }
 
-/// How long `true` takes, bare and as a guest, agent and proxy included.
-fn start_up(sessions: &[Session], n_rounds: usize) {
-    let program = system("true").unwrap();
-    let mut values: [Vec<f64>; 3] = Default::default();
-    for _ in 0..n_rounds * 3 {
-        values[0].push(milliseconds(&mut Command::new(&program)));
-        for (index, session) in sessions.iter().enumerate() {
-            values[index + 1].push(milliseconds(&mut session.command(&program)));
+/// What users get.
+fn sizes() {
+    println!("\n| Size | Measured | Promise |\n|---|---|---|");
+    let release = mirrord();
+    let target = release.parent().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+    let agents =
+        fs::read_dir(&target).into_iter().flatten().flatten().map(|it| it.path().join("agent/mirrord-agent"));
+    let files = [
+        ("layer", Some(target.join("layer/libmirrord_layer.so")), 1),
+        ("agent", agents.into_iter().find(|it| it.exists()), 10),
+        ("`mirrord`, which carries both", Some(release), 25),
+    ];
+    for (name, file, most) in files {
+        if let Some(metadata) = file.and_then(|it| fs::metadata(it).ok()) {
+            let n_kilobytes = u32::try_from(metadata.len() / 1000).unwrap();
+            println!("| {name} | {:.2} MB | at most {most} MB |", f64::from(n_kilobytes) / 1e3);
         }
     }
-    let [direct, passed, proxied] = values.map(median);
-    println!(
-        "{:<12} {:>6} {direct:>10.2} {passed:>10.2} {:>7} {proxied:>10.2} {:>7}  bare + 40 ms",
-        "exec true", "ms", "", ""
-    );
-}
-
-fn sizes() {
-    let size = fs::metadata(mirrord()).map_or(0, |it| it.len());
-    println!("{:<12} {:>6} {:>10.2}  at most 25", "mirrord", "MB", as_number(size) / 1e6);
-    let layer = mirrord().parent().and_then(Path::parent).map(|it| it.join("layer/libmirrord_layer.so"));
-    if let Some(size) = layer.and_then(|it| fs::metadata(it).ok()).map(|it| it.len()) {
-        println!("{:<12} {:>6} {:>10.2}  at most 1", "layer", "MB", as_number(size) / 1e6);
-    }
-}
-
-fn milliseconds(command: &mut Command) -> f64 {
-    let start = Instant::now();
-    let status =
-        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).status().unwrap();
-    assert!(status.success(), "{command:?}: {status}");
-    start.elapsed().as_secs_f64() * 1e3
 }
 
 pub(crate) fn number(command: &mut Command) -> f64 {
     let told = Transcript::of(command);
-    told.stdout.trim().parse().unwrap_or_else(|_| panic!("no number: {told:?}"))
+    told.stdout.trim().parse().unwrap_or_else(|_| panic!("no number: {command:?}: {told:?}"))
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-fn as_number(size: u64) -> f64 {
-    u32::try_from(size / 1000).map_or(f64::NAN, f64::from) * 1e3
 }
