@@ -23,7 +23,7 @@ mod target;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 
 use crate::{
     args::Args, door::Closed, hands::Hands, lanes::Lanes, listen::Port, rights::Deed, target::Target,
@@ -31,7 +31,10 @@ use crate::{
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    log::start(&args.log_level, args.json_log);
+    if let Err(error) = log::start(&args.log_level, args.json_log) {
+        let wrong = Args::command().error(ErrorKind::InvalidValue, format!("`--log-level`: {error}"));
+        wrong.exit();
+    }
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

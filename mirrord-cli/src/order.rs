@@ -13,6 +13,7 @@ use mirrord_config::{
 use mirrord_core::target::Target;
 use mirrord_protocol::agent::env::EnvironmentCall;
 use thiserror::Error;
+use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use crate::{
     printer, progress,
@@ -23,12 +24,22 @@ use crate::{
 
 /// Why nothing can be ordered: the user's fault.
 #[derive(Debug, Error)]
-#[error("cannot tell the working directory")]
-pub(crate) struct NoWorkingDirectory(#[source] io::Error);
+pub(crate) enum OrderError {
+    #[error("cannot tell the working directory")]
+    NoWorkingDirectory(#[source] io::Error),
+    #[error("`{key}` is `{level}`, which is neither a level nor directives")]
+    LogLevel { key: &'static str, level: String, source: ParseError },
+}
 
-impl Explain for NoWorkingDirectory {
+impl Explain for OrderError {
     fn hint(&self) -> Option<String> {
-        Some("change to a folder that exists".to_owned())
+        Some(match self {
+            Self::NoWorkingDirectory(_) => "change to a folder that exists".to_owned(),
+            Self::LogLevel { .. } => {
+                "a level is `error`, `warn`, `info`, `debug` or `trace`; directives are like `mirrord=debug,warn`"
+                    .to_owned()
+            }
+        })
     }
 }
 
@@ -38,7 +49,9 @@ pub(crate) fn order(
     place: Place,
     agent: PathBuf,
     guest: Option<i32>,
-) -> Result<Order, NoWorkingDirectory> {
+) -> Result<Order, OrderError> {
+    check_level("internal_proxy.log_level", &lowered.proxy.log_level)?;
+    check_level("agent.log_level", &lowered.agent.log_level)?;
     let environment = &lowered.environment;
     let is_here = place.is_here();
     let takes_environment = environment.enabled && lowered.target != Target::Targetless;
@@ -62,7 +75,7 @@ pub(crate) fn order(
         },
         hands_over: lowered.engine != Engine::Layer && crate::supervisor::start::support().is_ok(),
         allows_rings: lowered.allows_rings,
-        start_dir: env::current_dir().map_err(NoWorkingDirectory)?,
+        start_dir: env::current_dir().map_err(OrderError::NoWorkingDirectory)?,
         debugger_ports: lowered.debugger_ports.clone(),
         start_idle_timeout: lowered.proxy.start_idle_timeout,
         idle_timeout: lowered.proxy.idle_timeout,
@@ -71,6 +84,15 @@ pub(crate) fn order(
         json_log: lowered.proxy.json_log,
         agent_log_level: lowered.agent.log_level.clone(),
         card: lowered.api.then(|| card(lowered)),
+    })
+}
+
+/// A log that nobody can start is told before anything starts.
+fn check_level(key: &'static str, level: &str) -> Result<(), OrderError> {
+    EnvFilter::try_new(level).map(drop).map_err(|source| OrderError::LogLevel {
+        key,
+        level: level.to_owned(),
+        source,
     })
 }
 

@@ -31,12 +31,16 @@ enum Mode {
 impl Mode {
     /// What the user wants, if he says so. Nobody turns a spinner for whoever does not watch.
     fn told() -> Option<Self> {
-        match env::var(MODE_VARIABLE).as_deref() {
-            Ok("dumb" | "simple") => Some(Self::Dumb),
-            Ok("json") => Some(Self::Json),
-            Ok("off") => Some(Self::Off),
-            Ok("std" | "standard") if printer::is_watched() => Some(Self::Spinner),
-            Ok("std" | "standard") => Some(Self::Plain),
+        env::var(MODE_VARIABLE).ok().and_then(|name| Self::named(&name))
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "dumb" | "simple" => Some(Self::Dumb),
+            "json" => Some(Self::Json),
+            "off" => Some(Self::Off),
+            "std" | "standard" if printer::is_watched() => Some(Self::Spinner),
+            "std" | "standard" => Some(Self::Plain),
             _ => None,
         }
     }
@@ -82,6 +86,12 @@ impl Progress {
     fn begin_in(root: &'static str, mode: Mode) -> Self {
         let progress = Self { mode, root, step: None, spinner: None, is_over: false };
         progress.json(&Message::NewTask { name: root, parent: None });
+        let unknown =
+            env::var(MODE_VARIABLE).is_ok_and(|name| !name.is_empty() && Mode::named(&name).is_none());
+        if unknown {
+            let what = format!("`{MODE_VARIABLE}` names no way of telling progress, so it is told as usual");
+            progress.warn(&what, Some("known are `std`, `dumb`, `json` and `off`"));
+        }
         progress
     }
 

@@ -32,3 +32,19 @@ fn an_editor_reads_one_object_per_line() {
 fn what_fails_is_finished_without_success() {
     assert_snapshot!("json_failure", told("json", &["exec", "no-such-command"]));
 }
+
+#[test]
+fn an_unknown_way_is_told_as_usual_with_a_warning() {
+    let seen = told("loud", &["exec", "echo", "the guest"]);
+    assert!(seen.contains("warning: `MIRRORD_PROGRESS_MODE` names no way of telling progress"), "{seen}");
+    assert!(seen.contains("Ready!"), "{seen}");
+}
+
+#[test]
+fn a_level_that_no_log_has_is_refused_before_anything_starts() {
+    let desk = Desk::new();
+    let mut command = desk.mirrord(&["exec", "echo", "the guest"]);
+    let seen = desk.seen(&command.env("MIRRORD_AGENT_RUST_LOG", "mirrord=chatty").output().unwrap());
+    assert!(seen.contains("`agent.log_level` is `mirrord=chatty`"), "{seen}");
+    assert!(!seen.contains("the guest"), "{seen}");
+}

@@ -85,7 +85,7 @@ fn a_target_that_is_not_ours_is_told_with_what_opens_it() {
         fs::set_permissions(desk.path(folder), fs::Permissions::from_mode(0o755)).unwrap();
     }
     let copy = desk.path("mirrord");
-    fs::copy(mirrord_tests::programs::mirrord(), &copy).unwrap();
+    mirrord_tests::programs::copy(&mirrord_tests::programs::mirrord(), &copy);
     let mut command = std::process::Command::new(copy);
     command.args(["exec", "-t", "pid/1", "true"]).env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
     command.env("HOME", desk.path("home")).uid(65534).gid(65534);

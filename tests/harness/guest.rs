@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     pod::Pod,
-    programs::{built, repository, system},
+    programs::{self, built, repository, system},
     session::Session,
 };
 
@@ -76,7 +76,7 @@ impl Guest {
                 fs::create_dir_all(pod.path("/opt")).unwrap();
                 let copy = pod.path(&there);
                 if !copy.exists() {
-                    fs::copy(program, &copy).unwrap();
+                    programs::copy(&program, &copy);
                 }
                 pod.command_in("/tmp", there)
             }

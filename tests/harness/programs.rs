@@ -3,6 +3,7 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// The folder in which cargo has put what it built for this test.
@@ -41,4 +42,15 @@ pub fn system(name: &str) -> Option<PathBuf> {
         .iter()
         .map(|folder| Path::new(folder).join(name))
         .find(|it| it.exists())
+}
+
+/// Copies a program by another process: what a process has open for writing, a child of another thread of it may
+/// still hold when the copy is to be started (`ETXTBSY`).
+///
+/// # Panics
+/// When it cannot be copied.
+pub fn copy(program: &Path, to: &Path) {
+    let status =
+        Command::new("cp").arg("--preserve=mode").args([program, to]).status().expect("cp can be started");
+    assert!(status.success(), "cannot copy `{}` to `{}`", program.display(), to.display());
 }
