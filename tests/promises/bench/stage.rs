@@ -118,7 +118,7 @@ impl Stage {
             })
             .collect();
         let others = with_others.then(|| Others::start(&pod));
-        Self { pod, program, server, guests, others }
+        Self { others, guests, server, program, pod }
     }
 
     /// In the order of the columns.
