@@ -6,6 +6,7 @@ mod attributes;
 mod change;
 mod mount;
 mod open_file;
+mod opener;
 mod system;
 mod tree;
 
@@ -22,6 +23,7 @@ use std::{
 
 use fuser::{Config, INodeNo, Notifier, Session, SessionACL};
 use mirrord_protocol::{GuestPath, agent::fs::FileStat, id::RemoteFd};
+use opener::Openers;
 use rustix::fs::{AtFlags, StatxFlags, statx};
 use tree::Tree;
 
@@ -33,7 +35,7 @@ const ATTEMPTS: u32 = 3;
 /// The file system of a session. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Fuse {
-    root: Arc<OwnedFd>,
+    openers: Arc<Openers>,
     tree: Tree,
     attributes: Attributes,
     notifier: Notifier,
@@ -53,7 +55,7 @@ impl Fuse {
                 tracing::warn!(%error, "the file system is gone");
             }
         })?;
-        Ok(Self { root: Arc::new(mount.root), tree, attributes, notifier })
+        Ok(Self { openers: Arc::new(Openers::new(mount.root)), tree, attributes, notifier })
     }
 
     /// Opens a file that the agent holds open at a path without links. Waits for the serving thread, and so for the
@@ -72,7 +74,7 @@ impl Fuse {
             if let Some(remote) = remote {
                 self.tree.prepare(stat, flags, remote);
             }
-            let opened = mount::open_beneath(&self.root, path, flags);
+            let opened = self.openers.open(path, flags);
             let unused = remote.filter(|remote| self.tree.give_up(stat, *remote));
             let is_another =
                 opened.as_ref().ok().and_then(number_of).is_some_and(|number| number != expected);
