@@ -122,18 +122,19 @@ enum End {
 /// Carries until both directions have ended. `rest` is what was already read from the lane.
 pub(crate) async fn carry<S: Stream>(lane: &UnixStream, rest: Bytes, socket: S) {
     let between = Between::default();
+    // Until its end is known it is a reset, also when the kernel closes it for an agent that was killed: what has been
+    // cut off must not look like what was said to the end.
+    reset_at_end(&socket, true);
     let end = tokio::select! {
         end = inward(lane, rest, &socket, &between) => end,
         end = outward(&socket, lane, &between) => end,
     };
     match end {
         End::Closed => deliver(&socket, STALL).await,
-        End::Reset => {
-            deliver(&socket, LAST_BYTES).await;
-            reset(&socket);
-        }
+        End::Reset => return deliver(&socket, LAST_BYTES).await,
         End::Whole | End::Broken => {}
     }
+    reset_at_end(&socket, false);
 }
 
 /// Waits until what was written has arrived: a close while there is something to read would take it back.
@@ -156,9 +157,9 @@ async fn deliver<S: Stream>(socket: &S, patience: Duration) {
     }
 }
 
-/// Makes the close of a socket a reset, where it knows one.
-fn reset(socket: &impl AsFd) {
-    if let Err(error) = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO)) {
+/// Whether the close of a socket is a reset, where it knows one.
+fn reset_at_end(socket: &impl AsFd, resets: bool) {
+    if let Err(error) = rustix::net::sockopt::set_socket_linger(socket, resets.then_some(Duration::ZERO)) {
         tracing::debug!(%error, "a connection cannot be reset");
     }
 }

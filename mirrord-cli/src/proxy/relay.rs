@@ -131,6 +131,7 @@ impl Relays {
         ways: Ways,
         debt: Debt,
     ) {
+        abort_at_end(&here, true);
         let (mut here_read, mut here_write) = here.split();
         let (lane_read, mut lane_write) = lane.split();
         let inward = async {
@@ -148,8 +149,9 @@ impl Relays {
                 }
             }
         };
-        if let Err(Broken::There) = both(inward, outward).await {
-            reset(here).await;
+        match both(inward, outward).await {
+            Err(Broken::There) => reset(here).await,
+            Ok(()) | Err(Broken::Here) => abort_at_end(&here, false),
         }
     }
 
@@ -381,8 +383,14 @@ pub(crate) async fn reset(stream: TcpStream) {
 
 /// Closes a connection so that its peer sees it broken, at once.
 pub(crate) fn abort(stream: TcpStream) {
-    let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+    abort_at_end(&stream, true);
     drop(stream);
+}
+
+/// Whether the end of a connection is a reset, whoever closes it: also the kernel, for a proxy that was killed. What
+/// has been cut off must not look like what was said to the end.
+fn abort_at_end(stream: &TcpStream, aborts: bool) {
+    let _ = rustix::net::sockopt::set_socket_linger(stream, aborts.then_some(Duration::ZERO));
 }
 
 /// How many sent bytes the peer's kernel has not acknowledged.
