@@ -51,8 +51,9 @@ pub fn arrive(
     Some(Ok(Arrived { peer: Encoded::new(real, domain), connection }))
 }
 
-/// The proxy rings from addresses of its own, or from `::1` where only IPv6 is heard.
-pub(crate) fn may_be_doorbell(from: SocketAddr) -> bool {
+/// Whether it may be the proxy that rings: from addresses of its own, or from `::1` where only IPv6 is heard.
+#[must_use]
+pub fn may_be_doorbell(from: SocketAddr) -> bool {
     addr::is_doorbell(from.ip())
         || (from.is_ipv6() && addr::is_loopback(from.ip()) && from.ip().to_canonical().is_ipv6())
 }

@@ -81,11 +81,18 @@ pub(crate) fn from_fault(fault: &Fault) -> Errno {
 }
 
 /// What a guest sees of a file call when the proxy is gone: as if its disk were.
-pub(crate) fn lost_file(_: LinkError) -> Errno {
-    Errno(libc::EIO)
+pub(crate) fn lost_file(error: LinkError) -> Errno {
+    lost(error, libc::EIO)
 }
 
 /// What a guest sees of a socket call when the proxy is gone: as if its network were.
-pub(crate) fn lost_socket(_: LinkError) -> Errno {
-    Errno(libc::ENETDOWN)
+pub(crate) fn lost_socket(error: LinkError) -> Errno {
+    lost(error, libc::ENETDOWN)
+}
+
+fn lost(error: LinkError, errno: c_int) -> Errno {
+    match error {
+        LinkError::Lost => Errno(errno),
+        LinkError::Full(errno) => Errno(errno.raw_os_error()),
+    }
 }

@@ -27,7 +27,7 @@ fn enlist() {
         return;
     }
     let settings = link::introduce().and_then(settings);
-    let (mut handoff, ports) = settings.unwrap_or_else(|LinkError| (lost(), None));
+    let (mut handoff, ports) = settings.unwrap_or_else(|_| (lost(), None));
     // A process that is left alone keeps its connection: it holds the session open for its children.
     if handoff.rules.process.skips(&process::program_name(), &process::called_name()) {
         return;
@@ -40,25 +40,27 @@ fn enlist() {
 }
 
 fn settings(mut reply: Reply) -> Result<(Handoff, Option<&'static [u8; PORT_PAGE]>), LinkError> {
-    let rules = reply.take_descriptor().ok_or(LinkError)?;
-    let ports = reply.take_descriptor().ok_or(LinkError)?;
-    let handoff = Handoff::decode(map(&rules)?).map_err(|_| LinkError)?;
-    let page = map(&ports)?.first_chunk::<PORT_PAGE>().ok_or(LinkError)?;
+    let rules = reply.take_descriptor().ok_or(LinkError::Lost)?;
+    let ports = reply.take_descriptor().ok_or(LinkError::Lost)?;
+    let handoff = Handoff::decode(map(&rules)?).map_err(|_| LinkError::Lost)?;
+    let page = map(&ports)?.first_chunk::<PORT_PAGE>().ok_or(LinkError::Lost)?;
     Ok((handoff, Some(page)))
 }
 
 /// Maps a memory file for ever, read-only.
 fn map(file: &OwnedFd) -> Result<&'static [u8], LinkError> {
-    let size =
-        rustix::fs::fstat(file).ok().and_then(|stat| usize::try_from(stat.st_size).ok()).ok_or(LinkError)?;
+    let size = rustix::fs::fstat(file)
+        .ok()
+        .and_then(|stat| usize::try_from(stat.st_size).ok())
+        .ok_or(LinkError::Lost)?;
     if size == 0 || size > MAX_FRAME {
-        return Err(LinkError);
+        return Err(LinkError::Lost);
     }
     let (protection, flags) = (rustix::mm::ProtFlags::READ, rustix::mm::MapFlags::SHARED);
     // SAFETY: a fresh mapping replaces nothing; the proxy never shrinks what it gives.
     let start = unsafe { rustix::mm::mmap(std::ptr::null_mut(), size, protection, flags, file, 0) };
     // SAFETY: the mapping has this size and is never unmapped.
-    Ok(unsafe { std::slice::from_raw_parts(start.map_err(|_| LinkError)?.cast(), size) })
+    Ok(unsafe { std::slice::from_raw_parts(start.map_err(|_| LinkError::Lost)?.cast(), size) })
 }
 
 /// The rules of a process that has lost its session: what the default would take fails, and nothing that was meant

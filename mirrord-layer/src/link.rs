@@ -18,8 +18,9 @@ use mirrord_protocol::{
 use rustix::{
     io::{Errno, IoSlice, IoSliceMut},
     net::{
-        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-        SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+        sockopt,
     },
 };
 
@@ -29,9 +30,23 @@ const MAX_DESCRIPTORS: usize = 2;
 /// How long a question may stay unanswered before the proxy counts as gone; connects are asked patiently.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// The proxy cannot be asked: it is gone, silent, or speaks nonsense.
+/// Why the proxy cannot be asked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LinkError;
+pub(crate) enum LinkError {
+    /// It is gone, silent, or speaks nonsense.
+    Lost,
+    /// There is no number left for a connection, or for the descriptor that is the answer.
+    Full(Errno),
+}
+
+impl From<Errno> for LinkError {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::MFILE | Errno::NFILE => Self::Full(errno),
+            _ => Self::Lost,
+        }
+    }
+}
 
 /// An answer, and the descriptors that rode along.
 pub(crate) struct Reply {
@@ -81,17 +96,17 @@ pub(crate) fn prepare(address: &[u8]) -> Result<(), LinkError> {
         Some(name) => SocketAddrUnix::new_abstract_name(name),
         None => SocketAddrUnix::new(address),
     };
-    let address = Box::leak(Box::new(address.map_err(|_| LinkError)?));
+    let address = Box::leak(Box::new(address.map_err(|_| LinkError::Lost)?));
     ADDRESS.store(address, Ordering::Release);
     let flags = rustix::mm::MapFlags::PRIVATE;
     let protection = rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE;
     // SAFETY: a fresh anonymous mapping replaces nothing.
     let page =
         unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), size_of::<Pool>(), protection, flags) }
-            .map_err(|_| LinkError)?;
+            .map_err(|_| LinkError::Lost)?;
     // SAFETY: the page is ours; wiping it in a forked child is what is wanted.
     unsafe { rustix::mm::madvise(page, size_of::<Pool>(), rustix::mm::Advice::LinuxWipeOnFork) }
-        .map_err(|_| LinkError)?;
+        .map_err(|_| LinkError::Lost)?;
     POOL.store(page.cast(), Ordering::Release);
     Ok(())
 }
@@ -116,7 +131,7 @@ fn exchange(
     descriptor: Option<BorrowedFd<'_>>,
     patient: bool,
 ) -> Result<Reply, LinkError> {
-    let bytes = wire::encode(question).map_err(|_| LinkError)?;
+    let bytes = wire::encode(question).map_err(|_| LinkError::Lost)?;
     // A pooled connection may have died with an earlier proxy call of a vanished thread: one more try is fresh.
     let connection = Connection::claim(false)?;
     match send(connection.socket.as_fd(), &bytes, descriptor) {
@@ -124,12 +139,12 @@ fn exchange(
         Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => {
             connection.discard();
             let connection = Connection::claim(true)?;
-            send(connection.socket.as_fd(), &bytes, descriptor).map_err(|_| LinkError)?;
+            send(connection.socket.as_fd(), &bytes, descriptor).map_err(|_| LinkError::Lost)?;
             return connection.finish(patient);
         }
         Err(_) => {
             connection.discard();
-            return Err(LinkError);
+            return Err(LinkError::Lost);
         }
     }
     connection.finish(patient)
@@ -179,6 +194,11 @@ impl Connection {
                 self.give_back();
                 Ok(reply)
             }
+            // It has been heard to the end.
+            Err(LinkError::Full(errno)) => {
+                self.give_back();
+                Err(LinkError::Full(errno))
+            }
             Err(error) => {
                 self.discard();
                 Err(error)
@@ -215,7 +235,7 @@ fn reserve(pool: &Pool) -> Option<usize> {
 /// The pool; nothing while another thread (or the code that a signal interrupted) cleans up after a fork.
 fn pool() -> Result<Option<&'static Pool>, LinkError> {
     // SAFETY: the pointer is null or the page that `prepare` made, which is never unmapped.
-    let pool = unsafe { POOL.load(Ordering::Acquire).as_ref() }.ok_or(LinkError)?;
+    let pool = unsafe { POOL.load(Ordering::Acquire).as_ref() }.ok_or(LinkError::Lost)?;
     match pool.state.compare_exchange(FRESH, CLEANING, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {
             // A new connection comes before the old ones go: without any the session would end.
@@ -257,16 +277,15 @@ pub(crate) fn introduce() -> Result<Reply, LinkError> {
 /// A connection that has said hello, on a number that guests do not count with.
 fn greet(settings: bool) -> Result<(OwnedFd, Reply), LinkError> {
     // SAFETY: the pointer is null or what `prepare` has leaked.
-    let address = unsafe { ADDRESS.load(Ordering::Acquire).as_ref() }.ok_or(LinkError)?;
+    let address = unsafe { ADDRESS.load(Ordering::Acquire).as_ref() }.ok_or(LinkError::Lost)?;
     let socket =
-        rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|_| LinkError)?;
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     let socket = to_high_number(socket);
     loop {
         match rustix::net::connect(&socket, address) {
             Ok(()) => break,
             Err(Errno::INTR) => {}
-            Err(_) => return Err(LinkError),
+            Err(_) => return Err(LinkError::Lost),
         }
     }
     let _ = sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE));
@@ -277,12 +296,12 @@ fn greet(settings: bool) -> Result<(OwnedFd, Reply), LinkError> {
         program: crate::process::program_name(),
         settings,
     };
-    let bytes = wire::encode(&ToProxy::Hello(hello)).map_err(|_| LinkError)?;
-    send(socket.as_fd(), &bytes, None).map_err(|_| LinkError)?;
+    let bytes = wire::encode(&ToProxy::Hello(hello)).map_err(|_| LinkError::Lost)?;
+    send(socket.as_fd(), &bytes, None).map_err(|_| LinkError::Lost)?;
     let reply = receive(socket.as_fd(), false)?;
     match &reply.answer {
         FromProxy::Welcome(welcome) if welcome.version == Version::OURS => Ok((socket, reply)),
-        _ => Err(LinkError),
+        _ => Err(LinkError::Lost),
     }
 }
 
@@ -318,7 +337,7 @@ fn next_length(socket: BorrowedFd<'_>, patient: bool) -> Result<usize, LinkError
             Ok((_, length)) if (1..=MAX_PACKET).contains(&length) => return Ok(length),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) if patient => {}
-            Ok(_) | Err(_) => return Err(LinkError),
+            Ok(_) | Err(_) => return Err(LinkError::Lost),
         }
     }
 }
@@ -327,12 +346,12 @@ fn receive(socket: BorrowedFd<'_>, patient: bool) -> Result<Reply, LinkError> {
     let mut bytes = vec![0; next_length(socket, patient)?];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let n_read = loop {
+    let (n_read, is_cut) = loop {
         let mut buffers = [IoSliceMut::new(&mut bytes)];
         match rustix::net::recvmsg(socket, &mut buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
-            Ok(message) => break message.bytes,
+            Ok(message) => break (message.bytes, message.flags.contains(ReturnFlags::CTRUNC)),
             Err(Errno::INTR) => {}
-            Err(_) => return Err(LinkError),
+            Err(_) => return Err(LinkError::Lost),
         }
     };
     let mut descriptors = [const { None }; MAX_DESCRIPTORS];
@@ -343,7 +362,18 @@ fn receive(socket: BorrowedFd<'_>, patient: bool) -> Result<Reply, LinkError> {
     for (place, descriptor) in descriptors.iter_mut().zip(arrived.flatten()) {
         *place = Some(descriptor);
     }
-    let answer: FromProxy = wire::decode(&bytes[..n_read]).map_err(|_| LinkError)?;
+    let answer: FromProxy = wire::decode(&bytes[..n_read]).map_err(|_| LinkError::Lost)?;
     let n_here = descriptors.iter().flatten().count();
-    if n_here == answer.n_descriptors() { Ok(Reply { answer, descriptors }) } else { Err(LinkError) }
+    match n_here == answer.n_descriptors() {
+        true => Ok(Reply { answer, descriptors }),
+        // What came found no number.
+        false if is_cut => Err(LinkError::Full(Errno::MFILE)),
+        false => Err(LinkError::Lost),
+    }
+}
+
+/// Whether there is a number for one descriptor more: what cannot be taken back is not asked for without.
+pub(crate) fn find_room() -> Result<(), Errno> {
+    let flags = SocketFlags::CLOEXEC;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).map(drop)
 }

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use libc::{O_CLOEXEC, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_TMPFILE, S_IFMT, S_IFREG};
+use libc::{O_CLOEXEC, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_TMPFILE, O_TRUNC, S_IFMT, S_IFREG};
 use mirrord_core::verdict::Errno;
 use mirrord_guest::stat;
 use mirrord_protocol::{
@@ -26,6 +26,9 @@ pub(super) fn run(caller: &Caller<'_>, work: &Work, path: GuestPath) -> Outcome<
     let memory = caller.memory();
     match work {
         Work::Open { flags, mode } => {
+            if flags & (O_CREAT | O_TRUNC) != 0 || flags & O_TMPFILE == O_TMPFILE {
+                caller.find_room()?;
+            }
             let file = open(caller, path, *flags, *mode)?;
             if flags & O_PATH != 0 {
                 return step::open_path(caller, &file, *flags);

@@ -35,6 +35,10 @@ pub(super) fn accept(caller: &Caller<'_>, flags: c_int) -> Option<Answer> {
                 Err(errno) => return Some(Answer::Failed(errno)),
             }
         }
+        // What has been taken cannot be put back.
+        if let Err(errno) = caller.find_room() {
+            return Some(Answer::Failed(errno));
+        }
         let mut peer = Encoded::empty();
         let accepted = match take(&held, &mut peer, flags) {
             Ok(accepted) => accepted,

@@ -77,6 +77,9 @@ fn number(path: GuestPath, flags: c_int, mode: mode_t) -> Outcome<c_int> {
 pub(crate) fn there(path: GuestPath, flags: c_int, mode: mode_t) -> Outcome<OwnedFd> {
     let creates = flags & O_CREAT != 0 || flags & O_TMPFILE == O_TMPFILE;
     let mode = if creates { without_umask(mode) } else { 0 };
+    if creates || flags & O_TRUNC != 0 {
+        link::find_room().map_err(|errno| Errno(errno.raw_os_error()))?;
+    }
     let mut reply = link::ask(&ToProxy::Open { path, flags, mode }).map_err(answer::lost_file)?;
     let file = match &reply.answer {
         FromProxy::Object => reply.take_descriptor().ok_or(Errno(libc::EIO))?,

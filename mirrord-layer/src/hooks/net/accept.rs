@@ -1,12 +1,14 @@
 //! `accept(2)`: a connection from the proxy's doorbell is somebody else's, who is told.
 
 use libc::{c_int, sockaddr, socklen_t};
+use mirrord_core::verdict::Errno;
 use mirrord_guest::arrive;
 
 use crate::{
     abi::{is_plausible, sockaddr::Encoded, socket::Socket},
-    answer::Outcome,
+    answer::{self, Outcome},
     engine::{self, table::net::original},
+    link,
     process::{self, Process},
 };
 
@@ -34,6 +36,14 @@ pub(crate) unsafe fn accept4(
             return number;
         }
         let accepted = Socket(number);
+        // Whoever is told of the real connection has it: without a number for it, the target is to get it instead.
+        if peer.inet().is_some_and(arrive::may_be_doorbell)
+            && let Err(errno) = link::find_room()
+        {
+            accepted.close();
+            answer::set_errno(Errno(errno.raw_os_error()));
+            return -1;
+        }
         match engine::taken(|process| arrive(process, Socket(fd), accepted, &peer, flags)) {
             Some(Err(_)) => {
                 // Whoever rang has hung up: the guest waits on.
