@@ -12,7 +12,9 @@ use std::{
 
 use rustix::{
     io::FdFlags,
-    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketType, sockopt::socket_type},
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SocketType, sockopt::socket_type,
+    },
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use tokio::{io::unix::AsyncFd, net::UnixStream};
@@ -78,6 +80,8 @@ impl Arriving {
                     Err(error) => tracing::warn!(%error, "what came as a lane is none"),
                 },
                 Packet::Farewell => self.parted.store(true, Relaxed),
+                // Its other end is told by the end of it.
+                Packet::Lost => tracing::error!("lost a lane: there is no number left for it"),
                 Packet::End => return Ok(None),
             }
         }
@@ -103,6 +107,8 @@ fn lane(descriptor: OwnedFd) -> io::Result<UnixStream> {
 /// What comes by the socket.
 enum Packet {
     Lane(OwnedFd),
+    /// A lane came, and there was no number for it.
+    Lost,
     /// A packet that carries nothing: the proxy has delivered all, and goes.
     Farewell,
     End,
@@ -121,6 +127,7 @@ fn receive(socket: &OwnedFd) -> io::Result<Packet> {
     let descriptor = descriptors.next().and_then(|mut rights| rights.next());
     Ok(match descriptor {
         Some(descriptor) => Packet::Lane(descriptor),
+        None if received.flags.contains(ReturnFlags::CTRUNC) => Packet::Lost,
         None if received.bytes == 0 => Packet::End,
         None => Packet::Farewell,
     })

@@ -49,7 +49,8 @@ pub(crate) enum LinkError {
 pub(crate) struct LaneReader {
     stream: Arc<UnixStream>,
     frames: FrameReader,
-    descriptors: VecDeque<OwnedFd>,
+    /// In the order of their frames; nothing stands for one for which we had no number.
+    descriptors: VecDeque<Option<OwnedFd>>,
     piece: Vec<u8>,
 }
 
@@ -103,11 +104,11 @@ impl LaneReader {
         }
     }
 
-    /// The descriptor that the last frame has announced.
+    /// The descriptor that the last frame has announced; none if it was lost, because we have too many.
     ///
     /// # Errors
     /// When it has not come.
-    pub(crate) fn take_descriptor(&mut self) -> Result<OwnedFd, LinkError> {
+    pub(crate) fn take_descriptor(&mut self) -> Result<Option<OwnedFd>, LinkError> {
         self.descriptors.pop_front().ok_or(LinkError::Descriptors)
     }
 
@@ -121,7 +122,7 @@ impl LaneReader {
 fn receive(
     stream: BorrowedFd<'_>,
     piece: &mut [u8],
-    descriptors: &mut VecDeque<OwnedFd>,
+    descriptors: &mut VecDeque<Option<OwnedFd>>,
 ) -> io::Result<Option<usize>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -129,11 +130,14 @@ fn receive(
     let received = rustix::net::recvmsg(stream, &mut place, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
     for message in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
-            descriptors.extend(rights);
+            descriptors.extend(rights.map(Some));
         }
     }
-    let is_lost = received.flags.contains(ReturnFlags::CTRUNC) || descriptors.len() > MAX_WAITING;
-    Ok((!is_lost).then_some(received.bytes))
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        tracing::error!("lost a descriptor: there is no number left for it");
+        descriptors.push_back(None);
+    }
+    Ok((descriptors.len() <= MAX_WAITING).then_some(received.bytes))
 }
 
 /// Writes a whole frame, with a descriptor attached to its first byte.

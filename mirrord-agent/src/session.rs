@@ -251,7 +251,7 @@ async fn listen(
     let permits = Arc::new(Semaphore::new(MAX_CALLS));
     while let Some(frame) = reader.next_frame().await? {
         let call: ToAgent = wire::decode(&frame)?;
-        let descriptor = if call.descriptor { Some(reader.take_descriptor()?) } else { None };
+        let descriptor = if call.descriptor { reader.take_descriptor()? } else { None };
         let id = call.id;
         // What is done in no time needs no task.
         match call.call {

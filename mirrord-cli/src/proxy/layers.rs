@@ -22,6 +22,9 @@ use tokio_seqpacket::{UnixSeqpacket, UnixSeqpacketListener, ancillary::Ancillary
 
 use super::{rights, session::Session, settings::Settings, watch::Watch};
 
+/// How long it may take to turn somebody away.
+const TURN_AWAY: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// What every connection needs.
 pub(crate) struct Layers {
     pub(crate) session: Session,
@@ -42,13 +45,23 @@ pub(crate) fn listen(address: &str) -> io::Result<UnixSeqpacketListener> {
 impl Layers {
     /// Takes connections, until the session ends.
     pub(crate) async fn serve(self: Arc<Self>, mut listener: UnixSeqpacketListener) {
+        let mut spare = spare();
         loop {
             match listener.accept().await {
                 Ok(connection) => drop(tokio::spawn(self.clone().converse(connection))),
                 Err(error) => {
                     tracing::error!(%error, "cannot take a layer's connection");
-                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                    // Whoever waits is told by the end of the connection, for which a number is kept.
+                    if spare.take().is_some() {
+                        let next = listener.accept();
+                        drop(tokio::time::timeout(TURN_AWAY, next).await);
+                    } else {
+                        tokio::time::sleep(TURN_AWAY).await;
+                    }
                 }
+            }
+            if spare.is_none() {
+                spare = self::spare();
             }
         }
     }
@@ -102,6 +115,11 @@ impl Layers {
         let descriptors = self.settings.descriptors();
         send(connection, &welcome, if hello.settings { &descriptors } else { &[] }).await
     }
+}
+
+/// A descriptor that is only there to be closed when there is no other left.
+fn spare() -> Option<OwnedFd> {
+    rustix::fs::open("/dev/null", rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty()).ok()
 }
 
 /// The peer's process, if it is the session's owner's or root's.

@@ -163,6 +163,9 @@ impl Link {
     pub(crate) fn open_lane(&self, open: impl FnOnce(LaneKey) -> LaneOpen) -> Result<StdStream, Fault> {
         self.0.lanes.open(&open(self.0.key)).map_err(|error| match error.raw_os_error() {
             Some(libc::EPIPE | libc::ECONNRESET) => Fault::with_words(libc::ENETDOWN, "the agent is gone"),
+            Some(libc::EMFILE | libc::ENFILE) => {
+                Fault::with_words(libc::ENOBUFS, "the proxy has no descriptors left")
+            }
             _ => Fault::from(error),
         })
     }
@@ -260,11 +263,22 @@ impl Link {
                     tracing::warn!(%id, "agent answered what nobody asked");
                     return Ok(());
                 };
-                (waiter.tell)(outcome.map(|answer| (answer, descriptor)));
+                (waiter.tell)(match descriptor {
+                    Rider::Lost => Err(Fault::with_words(libc::ENFILE, "the proxy has no descriptors left")),
+                    Rider::None => outcome.map(|answer| (answer, None)),
+                    Rider::Here(descriptor) => outcome.map(|answer| (answer, Some(descriptor))),
+                });
             }
             FromAgent::Arrival(arrival) => {
-                let descriptor = inbox.take_descriptor(arrival.descriptor)?;
-                drop(events.send(Event::Arrival(self.clone(), arrival, descriptor)));
+                let connection = match inbox.take_descriptor(arrival.descriptor)? {
+                    Rider::Lost => {
+                        tracing::error!(?arrival, "lost a connection: no descriptors are left");
+                        return Ok(());
+                    }
+                    Rider::None => None,
+                    Rider::Here(connection) => Some(connection),
+                };
+                drop(events.send(Event::Arrival(self.clone(), arrival, connection)));
             }
             FromAgent::Log(LogLine { level, text }) => match level {
                 Level::Error => tracing::error!(target: "agent", "{text}"),
@@ -277,10 +291,22 @@ impl Link {
     }
 }
 
+/// What rides along with a message.
+enum Rider {
+    None,
+    Here(OwnedFd),
+    /// It came when there was no number for it.
+    Lost,
+}
+
+/// The most descriptors that wait for the frames that announce them.
+const MOST_RIDERS: usize = 64;
+
 /// Bytes and descriptors from the agent, cut into frames.
 struct Inbox {
     reader: FrameReader,
-    descriptors: VecDeque<OwnedFd>,
+    /// In the order of their frames; nothing stands for one that was lost.
+    descriptors: VecDeque<Option<OwnedFd>>,
     buffer: Vec<u8>,
 }
 
@@ -299,29 +325,39 @@ impl Inbox {
             }
             let received = loop {
                 let mut ready = control.readable().await?;
+                let mut descriptors = VecDeque::new();
                 let attempt = ready.try_io(|control| {
-                    rights::receive(control.get_ref(), &mut self.buffer, &mut self.descriptors)
+                    rights::receive_told(control.get_ref(), &mut self.buffer, &mut descriptors)
                 });
                 if let Ok(received) = attempt {
-                    break received?;
+                    let received = received?;
+                    self.descriptors.extend(descriptors.into_iter().map(Some));
+                    self.descriptors.extend(received.is_cut.then_some(None));
+                    break received.n_bytes;
                 }
             };
             if received == 0 {
                 return Ok(None);
+            }
+            if self.descriptors.len() > MOST_RIDERS {
+                return Err(io::Error::other("descriptors came that nobody has announced"));
             }
             self.reader.feed(&self.buffer[..received]);
         }
     }
 
     /// The descriptor that a message says it has; an agent that lies is not listened to any more.
-    fn take_descriptor(&mut self, expected: bool) -> Result<Option<OwnedFd>, ()> {
+    fn take_descriptor(&mut self, expected: bool) -> Result<Rider, ()> {
         if !expected {
-            return Ok(None);
+            return Ok(Rider::None);
         }
-        let descriptor = self.descriptors.pop_front();
-        if descriptor.is_none() {
-            tracing::error!("agent announced a descriptor that did not come");
+        match self.descriptors.pop_front() {
+            Some(Some(descriptor)) => Ok(Rider::Here(descriptor)),
+            Some(None) => Ok(Rider::Lost),
+            None => {
+                tracing::error!("agent announced a descriptor that did not come");
+                Err(())
+            }
         }
-        descriptor.map(Some).ok_or(())
     }
 }

@@ -34,6 +34,9 @@ use super::{
 /// How long a connection may wait for its question, and a question for its connection.
 const MEETING_TIME: Duration = Duration::from_secs(10);
 
+/// How long an agent may say nothing of a connect: longer than its kernel tries (`tcp_syn_retries`).
+const CONNECT_TIME: Duration = Duration::from_secs(180);
+
 /// How many connections may wait for their question.
 const N_STRANGERS: usize = 1024;
 
@@ -235,7 +238,8 @@ impl Outgoing {
         let lane = self.agent.open_lane(|key| LaneOpen::Connect(key, ConnectCall { to })).await?;
         let mut lane = UnixStream::from_std(lane)?;
         let mut reader = FrameReader::default();
-        let connected = lane::read_answer(&mut lane, &mut reader).await?;
+        let answered = tokio::time::timeout(CONNECT_TIME, lane::read_answer(&mut lane, &mut reader)).await;
+        let connected = answered.unwrap_or_else(|_| Err(Fault::os(libc::ETIMEDOUT)))?;
         Ok((connected, lane, reader))
     }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
 };
 use tokio::io::unix::AsyncFd;
 
@@ -44,6 +44,25 @@ pub(crate) fn receive(
     buffer: &mut [u8],
     descriptors: &mut VecDeque<OwnedFd>,
 ) -> io::Result<usize> {
+    let received = receive_told(socket, buffer, descriptors)?;
+    // There was no number for a descriptor, so that it is lost.
+    if received.is_cut { Err(io::Error::from_raw_os_error(libc::ENFILE)) } else { Ok(received.n_bytes) }
+}
+
+/// What has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received {
+    pub(crate) n_bytes: usize,
+    /// A descriptor came for which there was no number.
+    pub(crate) is_cut: bool,
+}
+
+/// The same, where it is told that a descriptor was lost.
+pub(crate) fn receive_told(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    descriptors: &mut VecDeque<OwnedFd>,
+) -> io::Result<Received> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
@@ -53,5 +72,6 @@ pub(crate) fn receive(
             descriptors.extend(received);
         }
     }
-    Ok(received.bytes)
+    let is_cut = received.flags.contains(ReturnFlags::CTRUNC);
+    Ok(Received { n_bytes: received.bytes, is_cut })
 }

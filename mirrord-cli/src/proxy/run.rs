@@ -41,6 +41,9 @@ const CHECK_TIME: Duration = Duration::from_millis(500);
 /// How long the agent may say nothing before it is believed to have said all.
 const QUIET_TIME: Duration = Duration::from_millis(50);
 
+/// How long an agent may take to tell of its target.
+const PREPARE_TIME: Duration = Duration::from_secs(60);
+
 /// How long giving connections back may take.
 const RETIRE_TIME: Duration = Duration::from_secs(2);
 
@@ -146,6 +149,7 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
     let prepared = tokio::select! {
         prepared = prepare(&order, &agent, mount, complaints.clone()) => prepared,
         _ = gone.readable() => Err(Fault::with_words(libc::ECANCELED, "the command has ended")),
+        () = tokio::time::sleep(PREPARE_TIME) => Err(Fault::with_words(libc::ETIMEDOUT, "the agent does not answer")),
     };
     drop(gone);
     let Prepared { mut ready, layers, relays, listener } = match prepared {
