@@ -171,6 +171,21 @@ pub(super) struct Guests {
 struct Known {
     by_pid: HashMap<i32, Arc<Guest>>,
     by_thread: HashMap<i32, Arc<Guest>>,
+    /// How many of them lived when that was last looked at.
+    n_living: usize,
+}
+
+impl Known {
+    /// Notes whose a thread is. Nobody tells when one ends, so those that have are forgotten whenever their number may
+    /// have doubled.
+    fn record_thread(&mut self, thread: i32, guest: &Arc<Guest>) {
+        const FEW: usize = 256;
+        if self.by_thread.len() >= self.n_living.max(FEW) * 2 {
+            self.by_thread.retain(|thread, guest| guest.has(*thread));
+            self.n_living = self.by_thread.len();
+        }
+        self.by_thread.insert(thread, guest.clone());
+    }
 }
 
 impl Guests {
@@ -191,7 +206,7 @@ impl Guests {
             Some(guest) => guest,
             None => self.meet(pid)?,
         };
-        lock(&self.known).by_thread.insert(thread, guest.clone());
+        lock(&self.known).record_thread(thread, &guest);
         Some(guest)
     }
 

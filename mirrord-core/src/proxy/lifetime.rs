@@ -1,6 +1,6 @@
 //! When a session ends. Moments are told as the time since the session began.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 /// Why a session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,14 @@ pub enum End {
     Stopped,
 }
 
+/// Which processes have ever come: no more is kept of them than is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    Nobody,
+    One(i32),
+    Several,
+}
+
 /// What keeps a session alive.
 #[derive(Debug)]
 pub struct Lifetime {
@@ -20,7 +28,7 @@ pub struct Lifetime {
     idle: Duration,
     is_watched: bool,
     guest_alive: bool,
-    pids: BTreeSet<i32>,
+    came: Came,
     n_connections: usize,
     /// Since when nobody is connected and the guest's main process is gone.
     quiet_since: Option<Duration>,
@@ -38,7 +46,7 @@ impl Lifetime {
             idle,
             is_watched,
             guest_alive: is_watched,
-            pids: BTreeSet::new(),
+            came: Came::Nobody,
             n_connections: 0,
             quiet_since,
             stop_by: None,
@@ -47,7 +55,11 @@ impl Lifetime {
 
     /// A layer has connected.
     pub fn handle_connected(&mut self, pid: i32) {
-        self.pids.insert(pid);
+        self.came = match self.came {
+            Came::Nobody => Came::One(pid),
+            Came::One(first) if first == pid => Came::One(pid),
+            _ => Came::Several,
+        };
         self.n_connections += 1;
         self.quiet_since = None;
     }
@@ -79,11 +91,11 @@ impl Lifetime {
     #[must_use]
     pub fn deadline(&self) -> Option<(Duration, End)> {
         let Some(since) = self.quiet_since else { return self.stop_by.map(|by| (by, End::Stopped)) };
-        Some(match (self.is_watched, self.pids.len()) {
+        Some(match (self.is_watched, self.came) {
             // Nobody who comes now is waited for.
             _ if self.stop_by.is_some() => (since, End::GuestGone),
-            (false, 0) => (self.start_idle, End::NobodyCame),
-            (true, 0 | 1) => (since, End::GuestGone),
+            (false, Came::Nobody) => (self.start_idle, End::NobodyCame),
+            (true, Came::Nobody | Came::One(_)) => (since, End::GuestGone),
             // A child that was just forked may be about to say hello.
             _ => (since + self.idle, End::GuestGone),
         })
