@@ -9,6 +9,7 @@
 mod elsewhere;
 mod fs;
 mod guest;
+mod liars;
 mod net;
 mod scripted_proxy;
 mod target;

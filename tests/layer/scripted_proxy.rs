@@ -28,11 +28,26 @@ use nix::sys::{
 pub(crate) struct Answer {
     pub(crate) words: FromProxy,
     pub(crate) objects: Vec<OwnedFd>,
+    /// What is sent instead of the words: packets that no proxy of ours would send. None of them is a hang-up.
+    pub(crate) instead: Option<Vec<Vec<u8>>>,
+}
+
+impl Answer {
+    /// Words, and an object that rides along.
+    pub(crate) fn with(words: FromProxy, object: OwnedFd) -> Self {
+        Self { words, objects: vec![object], instead: None }
+    }
+
+    /// These packets.
+    pub(crate) fn nonsense(packets: &[&[u8]]) -> Self {
+        let instead = packets.iter().map(|packet| packet.to_vec()).collect();
+        Self { words: FromProxy::Done, objects: Vec::new(), instead: Some(instead) }
+    }
 }
 
 impl From<FromProxy> for Answer {
     fn from(words: FromProxy) -> Self {
-        Self { words, objects: Vec::new() }
+        Self { words, objects: Vec::new(), instead: None }
     }
 }
 
@@ -90,7 +105,13 @@ fn serve(layer: &OwnedFd, settings: &[OwnedFd; 2], questions: &Mutex<Vec<ToProxy
             questions.lock().unwrap().push(question.clone());
             let answer = script(&question, object);
             let objects: Vec<RawFd> = answer.objects.iter().map(AsRawFd::as_raw_fd).collect();
-            send(layer, &answer.words, &objects)
+            match &answer.instead {
+                Some(packets) => {
+                    let sent = packets.iter().all(|packet| send_bytes(layer, packet, &objects));
+                    sent && !packets.is_empty()
+                }
+                None => send(layer, &answer.words, &objects),
+            }
         };
         if !answered {
             return;
@@ -118,11 +139,14 @@ fn receive(layer: &OwnedFd) -> Option<(ToProxy, Option<OwnedFd>)> {
 }
 
 fn send(layer: &OwnedFd, words: &FromProxy, objects: &[RawFd]) -> bool {
-    let bytes = wire::encode(words).unwrap();
+    send_bytes(layer, &wire::encode(words).unwrap(), objects)
+}
+
+fn send_bytes(layer: &OwnedFd, bytes: &[u8], objects: &[RawFd]) -> bool {
     let rights = [ControlMessage::ScmRights(objects)];
     let rights = if objects.is_empty() { &rights[..0] } else { &rights[..] };
     let flags = MsgFlags::MSG_NOSIGNAL;
-    sendmsg::<()>(layer.as_raw_fd(), &[IoSlice::new(&bytes)], rights, flags, None).is_ok()
+    sendmsg::<()>(layer.as_raw_fd(), &[IoSlice::new(bytes)], rights, flags, None).is_ok()
 }
 
 /// A memory file with these bytes.

@@ -51,7 +51,7 @@ impl Target {
         let failed = |error: io::Error| FromProxy::Failed(Fault::from(error)).into();
         match question {
             ToProxy::Open { path, flags, mode } => match self.open(path, *flags, *mode) {
-                Ok(file) => Answer { words: FromProxy::Object, objects: vec![file] },
+                Ok(file) => Answer::with(FromProxy::Object, file),
                 Err(error) => failed(error),
             },
             ToProxy::Fs(call) => self.call(call).map_or_else(failed, |answer| FromProxy::Fs(answer).into()),

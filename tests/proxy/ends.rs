@@ -4,6 +4,7 @@ use std::{fs, time::Duration};
 
 use mirrord_config::handoff::DataPath;
 use mirrord_protocol::{
+    GuestPath,
     agent::dns::{DnsAnswer, DnsCall, Family, NoAnswer},
     proxy::{FromProxy, ToProxy, sockets::SocketQuestion},
 };
@@ -88,6 +89,62 @@ fn a_killed_proxy_takes_its_agent_along() {
     kill(Pid::from_raw(proxy), Signal::SIGKILL).unwrap();
     ends(agent);
     assert!(layer.ask_with(&ToProxy::Map("/x".into()), None).is_none());
+}
+
+/// What the threads of a process do (`proc_pid_stat(5)`).
+fn states(pid: i32) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let stats = threads.filter_map(|it| fs::read_to_string(it.path().join("stat")).ok());
+    stats.filter_map(|stat| Some(stat.rsplit_once(") ")?.1.get(..1)?.to_owned())).collect()
+}
+
+/// Whoever opens a file of the mount waits for the proxy itself: that must not keep a killed proxy from its end.
+#[test]
+fn a_proxy_that_is_killed_while_it_opens_is_gone() {
+    const N_FOLDERS: usize = 8000;
+    let stage = Stage::new(DataPath::Proxied);
+    let folder = |number: usize| format!("/data/out/folder-{number}");
+    for number in 0..N_FOLDERS {
+        fs::create_dir(stage.pod.path(&folder(number))).unwrap();
+    }
+    let proxy = stage.proxy_pid();
+    let agent = agent_of(proxy);
+    let layers: Vec<_> = (0..8).map(|_| stage.layer()).collect();
+    let openers: Vec<_> = layers
+        .into_iter()
+        .enumerate()
+        .map(|(index, layer)| {
+            std::thread::spawn(move || {
+                for number in 0..N_FOLDERS / 8 {
+                    let path = GuestPath::from(folder(number * 8 + index).as_str());
+                    let question = ToProxy::Open { path, flags: libc::O_DIRECTORY, mode: 0 };
+                    let Some((answer, _)) = layer.ask_with(&question, None) else { return number };
+                    assert_eq!(answer, FromProxy::Object);
+                }
+                N_FOLDERS / 8
+            })
+        })
+        .collect();
+    // Until one of the proxy's threads is caught in the kernel, for a name that the agent does not tell.
+    eventually("an opener that waits", SOON, || {
+        kill(Pid::from_raw(agent), Signal::SIGSTOP).unwrap();
+        let is_caught = (0..20).all(|_| {
+            std::thread::yield_now();
+            states(proxy).iter().any(|state| state == "D")
+        });
+        if !is_caught {
+            kill(Pid::from_raw(agent), Signal::SIGCONT).unwrap();
+        }
+        is_caught.then_some(())
+    });
+    kill(Pid::from_raw(proxy), Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(agent), Signal::SIGKILL).unwrap();
+    eventually("the end of every thread of the proxy", SOON, || {
+        states(proxy).iter().all(|state| state == "Z" || state == "X").then_some(())
+    });
+    for opener in openers {
+        opener.join().unwrap();
+    }
 }
 
 #[test]

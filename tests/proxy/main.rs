@@ -12,6 +12,7 @@ mod envoy;
 mod files;
 mod incoming;
 mod layer;
+mod liars;
 mod stage;
 #[path = "../../mirrord-cli/src/proxy/start.rs"]
 mod start;

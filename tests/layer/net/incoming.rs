@@ -91,6 +91,7 @@ fn a_stolen_connection_takes_the_place_of_the_one_that_rang() {
     let proxy = ringing(0, move || Answer {
         words: FromProxy::Socket(SocketAnswer::Arrived { peer: from, local: from, descriptor: true }),
         objects: stolen.lock().unwrap().take().into_iter().collect(),
+        instead: None,
     });
     assert_eq!(
         calls(&proxy, "tcp nodelay bind 127.0.0.1 0 listen accept read is-nodelay"),

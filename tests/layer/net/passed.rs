@@ -27,6 +27,7 @@ fn session(change: impl FnOnce(&mut Rules)) -> Option<(ScriptedProxy, Arc<Elsewh
         ToProxy::Socket(SocketQuestion::Make { domain, kind, .. }) => Answer {
             words: FromProxy::Socket(SocketAnswer::Made),
             objects: store.socket(*domain, *kind).into_iter().collect(),
+            instead: None,
         },
         question => shrug(question),
     });
