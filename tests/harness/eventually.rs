@@ -18,3 +18,8 @@ pub fn eventually<T>(what: &str, deadline: Duration, mut ask: impl FnMut() -> Op
         pause = (pause * 2).min(Duration::from_millis(50));
     }
 }
+
+/// Waits for a moment that chance has chosen: the only wait that is for a time.
+pub fn moment(after: Duration) {
+    std::thread::sleep(after);
+}

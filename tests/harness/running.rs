@@ -68,6 +68,14 @@ impl Running {
         let _ = signal::kill(Pid::from_raw(self.pid()), signal);
     }
 
+    /// Whether it has ended.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end: its exit code, or 128 and the signal.
     ///
     /// # Panics

@@ -1,6 +1,6 @@
 //! `mirrord exec`, as a story starts it.
 
-use std::{io::Write, path::Path, process::Command};
+use std::{fs, io::Write, path::Path, process::Command};
 
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -112,6 +112,19 @@ impl Session {
             command.env_remove(name);
         }
         command
+    }
+
+    /// With a proxy that stays only so many seconds after its last guest.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    #[must_use]
+    pub fn idle_for(self, seconds: u64) -> Self {
+        let text = fs::read_to_string(self.file.path()).unwrap();
+        let mut configuration: Value = serde_json::from_str(&text).unwrap();
+        configuration["internal_proxy"] = json!({ "idle_timeout": seconds });
+        fs::write(self.file.path(), configuration.to_string()).unwrap();
+        self
     }
 
     /// A program as the guest.

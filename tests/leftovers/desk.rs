@@ -32,12 +32,16 @@ pub(crate) struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     pub(crate) fn new(pod: &'a Pod, data_path: DataPath, feature: &Value) -> Self {
+        Self::of(pod, Session::new(pod, data_path, feature))
+    }
+
+    /// A desk for any session with that pod.
+    pub(crate) fn of(pod: &'a Pod, session: Session) -> Self {
         let folder = tempfile::Builder::new().prefix("desk-").tempdir().unwrap();
         for name in ["tmp", "home", "run"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         let mark = folder.path().file_name().unwrap().to_string_lossy().into_owned();
-        let session = Session::new(pod, data_path, feature);
         let mut desk = Self { pod, session, folder, mark, before: BTreeSet::new() };
         desk.before = desk.traces();
         desk
@@ -45,7 +49,12 @@ impl<'a> Desk<'a> {
 
     /// `mirrord exec` with a program, all of whose traces can be found.
     pub(crate) fn command(&self, program: &str) -> Command {
-        let mut command = self.session.command(&system(program).unwrap());
+        self.command_of(&system(program).unwrap())
+    }
+
+    /// The same, by its file.
+    pub(crate) fn command_of(&self, program: &Path) -> Command {
+        let mut command = self.session.command(program);
         let at = |name: &str| self.folder.path().join(name);
         command
             .env(MARK, &self.mark)
@@ -53,6 +62,38 @@ impl<'a> Desk<'a> {
             .env("HOME", at("home"))
             .env("XDG_CACHE_HOME", at("home"))
             .env("XDG_RUNTIME_DIR", at("run"));
+        command
+    }
+
+    /// The same, started by a shell that does something first.
+    pub(crate) fn behind(&self, script: &str, program: &str) -> Command {
+        let plain = self.command(program);
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]).arg(plain.get_program()).args(plain.get_args());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.current_dir("/tmp");
+        command
+    }
+
+    /// The same, in a namespace of mounts where the folders for everything that might be written are full disks.
+    pub(crate) fn on_a_full_disk(&self, program: &str) -> Command {
+        let fill = "for folder in \"$TMPDIR\" \"$HOME\" \"$XDG_RUNTIME_DIR\"; do \
+                    mount -t tmpfs -o size=4k full \"$folder\"; cp /dev/zero \"$folder/x\" 2>/dev/null; done; \
+                    exec \"$@\"";
+        let inner = self.behind(fill, program);
+        let mut command = Command::new("unshare");
+        command.arg("-m").arg(inner.get_program()).args(inner.get_args()).current_dir("/tmp");
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         command
     }
 

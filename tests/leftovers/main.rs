@@ -5,7 +5,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that cannot be told has failed")]
 
+mod chance;
 mod desk;
+mod moments;
+mod scarce;
+mod soak;
 
 use std::{net::TcpListener, time::Duration};
 
@@ -39,19 +43,19 @@ server.serve_forever()
 ";
 
 /// A port that nobody listens on here.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Files to be written there, and the shop's second port stolen by whoever listens on this one.
-fn feature(port: u16) -> Value {
+pub(crate) fn feature(port: u16) -> Value {
     json!({
         "fs": "write",
         "network": { "incoming": { "mode": "steal", "port_mapping": [[port, 8080]] } },
     })
 }
 
-fn asked(pod: &Pod) -> String {
+pub(crate) fn asked(pod: &Pod) -> String {
     Transcript::of(pod.command("curl").args(["-s", "--max-time", "5", "http://10.77.0.2:8080/"])).stdout
 }
 

@@ -6,13 +6,16 @@ mod borrowed;
 mod build;
 mod cluster;
 mod demo;
+mod fuzz;
 mod ground;
 mod hooks;
 mod image;
 mod lint;
+mod moments;
 mod names;
 mod needs;
 mod schema;
+mod soak;
 mod test;
 
 use std::{env, process::ExitCode};
@@ -24,6 +27,17 @@ const DEEDS: &[Deed] = &[
     ("demo", "a pretend pod, and programs of this machine as if they were in it", demo::demo),
     ("build [--release]", "layer, agent and command; with --release, the one file", build::run),
     ("test [FLOOR]", "prove it: floors 0 to 5 and `cluster`, or one of them", test::test),
+    (
+        "fuzz [--seconds N] [--seed N]",
+        "try whatever peers and files may say, each target for so long",
+        fuzz::fuzz,
+    ),
+    (
+        "moments [--seed N] [--times N]",
+        "kill everybody at twenty random moments each, and look what is left",
+        moments::moments,
+    ),
+    ("soak [--scale N]", "an hour's worth of calls, and what it has cost", soak::soak),
     ("lint", "format and clippy, with warnings as errors", lint::lint),
     (
         "bench [cluster] [--quick] [--others]",

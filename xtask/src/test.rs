@@ -21,6 +21,7 @@ const FLOORS: &[(u8, &str, &[&str])] = &[
     (0, "stories, by a compiler alone", &["--workspace", "--exclude", "mirrord-tests", "--lib", "--bins"]),
     (0, "house rules", &["-p", "mirrord-tests", "--test", "tidy"]),
     (1, "golden bytes and properties", &["--workspace", "--exclude", "mirrord-tests", "--test", "*"]),
+    (1, "whatever peers and files say", &["-p", "mirrord-tests", "--test", "fuzz"]),
     (2, "layer and proxy", &["-p", "mirrord-tests", "--test", "layer", "--test", "proxy"]),
     (
         3,
