@@ -14,6 +14,8 @@ mod link;
 mod listen;
 mod log;
 mod namespace;
+#[cfg(test)]
+mod noise;
 mod origin;
 mod outgoing;
 mod rights;

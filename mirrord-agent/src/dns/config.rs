@@ -148,4 +148,19 @@ mod tests {
         assert_eq!(servers.len(), 3);
         assert_eq!(servers[1], "[::1]:53".parse().unwrap());
     }
+
+    #[test]
+    fn whatever_the_files_say_somebody_is_asked_and_not_for_long() {
+        const FILES: &[&[u8]] = &[
+            b"nameserver 10.0.0.1\nnameserver ::1\nsearch a.b c\noptions ndots:2 timeout:7 attempts:4 rotate\n",
+            b"10.0.0.5\tweb.pod web # web2\n::1 localhost\nfe80::1%eth0 x\n",
+        ];
+        for file in crate::noise::noise(FILES, 20_000) {
+            let config = Config::parse(&file, &file);
+            assert!((1..=MAX_SERVERS).contains(&config.servers.len()));
+            assert!((1..=5).contains(&config.attempts) && config.timeout <= Duration::from_secs(30));
+            let _ = super::super::hosts::find(&config.hosts, "web", |_| true);
+            let _ = config.candidates(&String::from_utf8_lossy(&file));
+        }
+    }
 }

@@ -138,4 +138,14 @@ mod tests {
         assert!(!told(|answer| answer.truncate(20)));
         assert!(!told(|answer| answer.truncate(3)));
     }
+
+    #[test]
+    fn whatever_a_server_says_is_taken_or_not() {
+        for answer in crate::noise::noise(&[ASKED, b"\x12\x34\x81\x82\0\0\0\0\0\0\0\0"], 50_000) {
+            if is_answer_to(ASKED, &answer) {
+                assert!(answer.len() >= HEADER && answer[..2] == ASKED[..2]);
+                let _ = (is_truncated(&answer), is_refusal(&answer));
+            }
+        }
+    }
 }

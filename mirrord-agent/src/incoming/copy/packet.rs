@@ -90,4 +90,14 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn noise_is_no_packet_or_one_within_its_bytes() {
+        let (v4, v6): (&'static [u8], &'static [u8]) = (packet(false).leak(), packet(true).leak());
+        for bytes in crate::noise::noise(vec![v4, v6].leak(), 50_000) {
+            if let Some(packet) = parse(&bytes) {
+                assert!(packet.segment.payload.len() < bytes.len());
+            }
+        }
+    }
 }
