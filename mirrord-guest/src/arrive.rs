@@ -51,6 +51,14 @@ pub fn arrive(
     Some(Ok(Arrived { peer: Encoded::new(real, domain), connection }))
 }
 
+/// Whether a guest that was to be given a connection whose peer has hung up can be given nothing at all: it looks on, or
+/// waits for the next one. If it would have to wait for one that may never come, although it was told that there is
+/// one, it is given the one that has ended, as by the kernel.
+#[must_use]
+pub fn may_skip(listener: Socket) -> bool {
+    listener.is_nonblocking() || listener.is_readable(0)
+}
+
 /// Whether it may be the proxy that rings: from addresses of its own, or from `::1` where only IPv6 is heard.
 #[must_use]
 pub fn may_be_doorbell(from: SocketAddr) -> bool {

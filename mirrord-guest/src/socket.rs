@@ -200,6 +200,18 @@ impl Socket {
         self.waits_for(libc::POLLOUT, patience)
     }
 
+    /// Whether there is something to be taken from it; waits for that so many milliseconds.
+    pub fn is_readable(self, patience: i32) -> bool {
+        self.waits_for(libc::POLLIN, patience)
+    }
+
+    /// Ends its connection both ways; the number stays.
+    pub fn shut(self) {
+        let arguments = [int(self.0), int(libc::SHUT_RDWR), 0, 0, 0, 0];
+        // SAFETY: the call takes numbers. One that has ended already has what is wanted.
+        let _ = unsafe { kernel::call(libc::SYS_shutdown, arguments) };
+    }
+
     /// Whether its connection has been reset, or has ended both ways; waits for that so many milliseconds.
     pub fn is_over(self, patience: i32) -> bool {
         self.waits_for(0, patience)

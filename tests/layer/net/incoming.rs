@@ -81,6 +81,15 @@ fn who_hung_up_before_being_accepted_was_never_there() {
     assert_eq!(calls(&ringing(2, heard), "tcp bind 127.0.0.1 0 listen accept"), "0\n0\n0\n10.9.8.7:4321");
 }
 
+/// A guest that waits until there is somebody, and then accepts, must not wait again for the next one.
+#[test]
+fn who_hung_up_and_was_the_only_one_has_ended() {
+    let hung_up = || FromProxy::Failed(Fault::os(libc::ECONNABORTED)).into();
+    let said = calls(&ringing(0, hung_up), "tcp bind 127.0.0.1 0 listen accept read");
+    // What it is given has nothing to read.
+    assert!(said.starts_with("0\n0\n0\n127.77.") && said.lines().count() == 4, "{said}");
+}
+
 #[test]
 fn a_stolen_connection_takes_the_place_of_the_one_that_rang() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

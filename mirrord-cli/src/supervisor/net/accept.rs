@@ -49,8 +49,12 @@ pub(super) fn accept(caller: &Caller<'_>, flags: c_int) -> Option<Answer> {
         let nonblocking = flags & libc::SOCK_NONBLOCK != 0;
         let own = Socket(accepted.as_raw_fd());
         let connection = match arrive::arrive(caller, listener, own, &peer, nonblocking) {
-            // Whoever rang has hung up: the guest waits on.
-            Some(Err(_)) => continue,
+            // Whoever rang has hung up.
+            Some(Err(_)) if arrive::may_skip(listener) => continue,
+            Some(Err(_)) => {
+                own.shut();
+                accepted
+            }
             Some(Ok(arrived)) => {
                 peer = arrived.peer;
                 arrived.connection.unwrap_or(accepted)

@@ -45,11 +45,12 @@ pub(crate) unsafe fn accept4(
             return -1;
         }
         match engine::taken(|process| arrive(process, Socket(fd), accepted, &peer, flags)) {
-            Some(Err(_)) => {
-                // Whoever rang has hung up: the guest waits on.
+            // Whoever rang has hung up.
+            Some(Err(_)) if arrive::may_skip(Socket(fd)) => {
                 accepted.close();
                 continue;
             }
+            Some(Err(_)) => accepted.shut(),
             Some(Ok(real)) => peer = real,
             None => {}
         }
