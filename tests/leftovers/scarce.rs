@@ -187,7 +187,7 @@ fn starved(name: &str) {
 
 /// What a kernel says that has nothing left, or whose network comes and goes.
 fn may_say(line: &str) -> bool {
-    const SCARCE: [&str; 12] = [
+    const SCARCE: [&str; 13] = [
         "well",
         "ENFILE",
         "EMFILE",
@@ -200,6 +200,8 @@ fn may_say(line: &str) -> bool {
         "ECONNREFUSED",
         "EPIPE",
         "Temporary failure in name resolution",
+        // Of a resolver that cannot open its files.
+        "Name or service not known",
     ];
     let Some((_, outcome)) = line.rsplit_once(": ").and_then(|(words, _)| words.split_once(' ')) else {
         return line == "busy" || line.starts_with("mirrord");

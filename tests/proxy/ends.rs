@@ -8,7 +8,7 @@ use mirrord_protocol::{
     agent::dns::{DnsAnswer, DnsCall, Family, NoAnswer},
     proxy::{FromProxy, ToProxy, sockets::SocketQuestion},
 };
-use mirrord_tests::eventually::eventually;
+use mirrord_tests::eventually::{eventually, moment};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -128,10 +128,9 @@ fn a_proxy_that_is_killed_while_it_opens_is_gone() {
     // Until one of the proxy's threads is caught in the kernel, for a name that the agent does not tell.
     eventually("an opener that waits", SOON, || {
         kill(Pid::from_raw(agent), Signal::SIGSTOP).unwrap();
-        let is_caught = (0..20).all(|_| {
-            std::thread::yield_now();
-            states(proxy).iter().any(|state| state == "D")
-        });
+        // What it has said already is heard first.
+        moment(Duration::from_millis(20));
+        let is_caught = states(proxy).iter().any(|state| state == "D");
         if !is_caught {
             kill(Pid::from_raw(agent), Signal::SIGCONT).unwrap();
         }

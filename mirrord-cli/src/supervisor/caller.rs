@@ -110,9 +110,20 @@ impl Caller<'_> {
         // SAFETY: no new limits are given, and the place for the old ones is ours.
         let asked =
             unsafe { libc::prlimit(self.guest.pid, libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit) };
-        let n_open = std::fs::metadata(self.link("fd"))
-            .map_or(0, |folder| std::os::unix::fs::MetadataExt::size(&folder));
-        if asked == 0 && n_open >= limit.rlim_cur { Err(Errno(libc::EMFILE)) } else { Ok(()) }
+        let folder = self.link("fd");
+        let n_open = std::fs::metadata(&folder).map_or(0, |it| std::os::unix::fs::MetadataExt::size(&it));
+        if asked != 0 || n_open < limit.rlim_cur {
+            return Ok(());
+        }
+        // Some may have numbers from before the limit was set, beyond it.
+        let numbers = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<libc::rlim_t>().ok());
+        let n_below = numbers.filter(|number| *number < limit.rlim_cur).count();
+        if u64::try_from(n_below).is_ok_and(|n_below| n_below < limit.rlim_cur) {
+            Ok(())
+        } else {
+            Err(Errno(libc::EMFILE))
+        }
     }
 
     /// Asks the proxy.

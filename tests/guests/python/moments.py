@@ -33,13 +33,22 @@ def check(what, has, wanted):
 SECRET, ORDERS = b'only the pod has this\n', b'order 1: 7 apples\n'
 
 
+def opened(path, flags):
+    file = os.open(path, flags, 0o644)
+    # Nobody here has closed any of the first three.
+    if file < 3:
+        raise OSError(errno.EBADF, 'a number that is taken')
+    return file
+
+
 def read_small():
-    with open('/app/secret.key', 'rb') as file:
-        check('small', file.read(), SECRET)
+    file = opened('/app/secret.key', os.O_RDONLY)
+    check('small', os.read(file, 100), SECRET)
+    os.close(file)
 
 
 def read_big():
-    file = os.open('/data/big', os.O_RDONLY)
+    file = opened('/data/big', os.O_RDONLY)
     try:
         length = len(os.pread(file, 70000, 20 << 20))
         if length != 70000:
@@ -57,7 +66,7 @@ def look():
 
 def write():
     path = f'/data/out/{NAME}-{threading.get_ident()}'
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+    file = opened(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     try:
         if os.write(file, b'w' * 5000) != 5000:
             told('write WRONG: short')
