@@ -18,6 +18,7 @@ mod targets;
 
 use std::{
     env, fs,
+    io::Write as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     time::{Duration, Instant},
@@ -83,10 +84,14 @@ fn tried(name: &str) {
     let patience = number("MIRRORD_TEST_FUZZ_SECONDS").map_or(PATIENCE, Duration::from_secs);
     let mut changes = Changes::new(number("MIRRORD_TEST_SEED").unwrap_or(0), &inputs);
     let since = Instant::now();
+    let mut n_tried = inputs.len();
     while since.elapsed() < patience {
         let input = changes.next(MOST_BYTES);
         run(name, target, &input);
+        n_tried += 1;
     }
+    // Not by a macro: the test harness would keep those words to itself.
+    let _ = writeln!(std::io::stderr(), "{name}: {n_tried} inputs");
 }
 
 /// Tries one input; a failure tells it, as a file that is then a part of the corpus.

@@ -25,7 +25,7 @@ const N_ROUNDS: usize = 4;
 const N_WARM: usize = 2;
 
 /// The calls of a round: opens, connections (and threads), children, and connections from outside.
-const ROUND: [u64; 4] = [800, 40, 4, 4];
+const ROUND: [u64; 4] = [400, 20, 2, 2];
 
 /// How much memory a process may have more at the end than after it has warmed up, beside a tenth.
 const SLACK: u64 = 2 << 20;
@@ -87,7 +87,7 @@ fn soaked(data_path: DataPath, engine: Engine) {
     let mut command = desk.command_of(&program.program());
     let numbers = [N_ROUNDS as u64, n_opens, n_connections, n_children, u64::from(port)];
     let mut guest = Running::start(command.args(numbers.map(|number| number.to_string())));
-    let patience = Duration::from_secs(60 + scale * 30);
+    let patience = Duration::from_secs(60 + scale * 15);
     let mut marks: Vec<Vec<Cost>> = Vec::new();
     let mut known = Vec::new();
     for round in 1..=N_ROUNDS {

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// So many times the calls that the tests have time for: 2,000,000 opens, 100,000 connections, 10,000 children.
-const SCALE: u64 = 625;
+const SCALE: u64 = 1250;
 
 /// Builds, and lets guests go on.
 pub(crate) fn soak(arguments: &[String]) -> Result<(), String> {
