@@ -4,6 +4,7 @@
 //! by the socket's queue of errors (`IP_RECVERR`, `ip(7)`), which names the peer that it concerns.
 
 use std::{
+    cell::RefCell,
     io,
     net::{IpAddr, SocketAddr},
     os::fd::AsRawFd as _,
@@ -108,7 +109,6 @@ async fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<()
 
 /// From the network to the lane.
 async fn outward(lane: &Mutex<&Arc<UnixStream>>, socket: &UdpSocket) -> io::Result<()> {
-    let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
         let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
         if ready.is_error() {
@@ -120,10 +120,23 @@ async fn outward(lane: &Mutex<&Arc<UnixStream>>, socket: &UdpSocket) -> io::Resu
             }
         }
         // An error that is not `WouldBlock` is a peer's, and its details are in the queue.
-        if let Ok((length, from)) = socket.try_recv_from(&mut buffer) {
-            tell(lane, &Datagram::Data(plain(from), ByteBuf::from(&buffer[..length]))).await?;
+        if let Ok((bytes, from)) = receive(socket) {
+            tell(lane, &Datagram::Data(plain(from), bytes)).await?;
         }
     }
+}
+
+thread_local! {
+    /// Room for one datagram, of whatever socket: most sockets say little.
+    static ROOM: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_DATAGRAM]);
+}
+
+/// Takes a datagram, without waiting.
+fn receive(socket: &UdpSocket) -> io::Result<(ByteBuf, SocketAddr)> {
+    ROOM.with_borrow_mut(|room| {
+        let (length, from) = socket.try_recv_from(room)?;
+        Ok((ByteBuf::from(&room[..length]), from))
+    })
 }
 
 async fn tell(lane: &Mutex<&Arc<UnixStream>>, datagram: &Datagram) -> io::Result<()> {

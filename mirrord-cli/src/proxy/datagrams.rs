@@ -1,6 +1,7 @@
 //! Datagrams that are sent here and go on from there: a relay address for each destination of each socket.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -254,15 +255,13 @@ impl GuestSocket {
     }
 
     async fn receive_from_guest(self: Arc<Self>, socket: Arc<UdpSocket>, to: SocketAddr) {
-        let mut buffer = vec![0; LARGEST];
-        loop {
+        while socket.readable().await.is_ok() {
             // An error says that the guest does not listen there any more: what its own kernel tells it.
-            let Ok((n_received, from)) = socket.recv_from(&mut buffer).await else { continue };
+            let Ok((bytes, from)) = receive(&socket) else { continue };
             if !self.is_guest(from) {
                 continue;
             }
-            let datagram = Datagram::Data(to, ByteBuf::from(&buffer[..n_received]));
-            if self.outbox.send(datagram).await.is_err() {
+            if self.outbox.send(Datagram::Data(to, bytes)).await.is_err() {
                 return;
             }
         }
@@ -339,6 +338,19 @@ impl GuestSocket {
             }
         });
     }
+}
+
+thread_local! {
+    /// Room for one datagram, of whatever socket: most sockets say little, and are not heard of any more.
+    static ROOM: RefCell<Vec<u8>> = RefCell::new(vec![0; LARGEST]);
+}
+
+/// Takes a datagram, without waiting.
+fn receive(socket: &UdpSocket) -> io::Result<(ByteBuf, SocketAddr)> {
+    ROOM.with_borrow_mut(|room| {
+        let (n_received, from) = socket.try_recv_from(room)?;
+        Ok((ByteBuf::from(&room[..n_received]), from))
+    })
 }
 
 async fn send_there(mut lane: OwnedWriteHalf, mut datagrams_rx: mpsc::Receiver<Datagram>) {
