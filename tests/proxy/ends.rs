@@ -91,11 +91,10 @@ fn a_killed_proxy_takes_its_agent_along() {
     assert!(layer.ask_with(&ToProxy::Map("/x".into()), None).is_none());
 }
 
-/// What the threads of a process do (`proc_pid_stat(5)`).
-fn states(pid: i32) -> Vec<String> {
+/// What the threads of a process say of themselves, in a file each (`proc(5)`).
+fn told(pid: i32, file: &str) -> Vec<String> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let stats = threads.filter_map(|it| fs::read_to_string(it.path().join("stat")).ok());
-    stats.filter_map(|stat| Some(stat.rsplit_once(") ")?.1.get(..1)?.to_owned())).collect()
+    threads.filter_map(|it| fs::read_to_string(it.path().join(file)).ok()).collect()
 }
 
 /// Whoever opens a file of the mount waits for the proxy itself: that must not keep a killed proxy from its end.
@@ -130,7 +129,7 @@ fn a_proxy_that_is_killed_while_it_opens_is_gone() {
         kill(Pid::from_raw(agent), Signal::SIGSTOP).unwrap();
         // What it has said already is heard first.
         moment(Duration::from_millis(20));
-        let is_caught = states(proxy).iter().any(|state| state == "D");
+        let is_caught = told(proxy, "wchan").iter().any(|place| place == "request_wait_answer");
         if !is_caught {
             kill(Pid::from_raw(agent), Signal::SIGCONT).unwrap();
         }
@@ -139,7 +138,7 @@ fn a_proxy_that_is_killed_while_it_opens_is_gone() {
     kill(Pid::from_raw(proxy), Signal::SIGKILL).unwrap();
     kill(Pid::from_raw(agent), Signal::SIGKILL).unwrap();
     eventually("the end of every thread of the proxy", SOON, || {
-        states(proxy).iter().all(|state| state == "Z" || state == "X").then_some(())
+        told(proxy, "stat").iter().all(|stat| stat.contains(") Z ") || stat.contains(") X ")).then_some(())
     });
     for opener in openers {
         opener.join().unwrap();
