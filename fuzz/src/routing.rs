@@ -71,11 +71,11 @@ impl Kernel {
                 Effect::Redirect { .. } | Effect::Capture(_) if fails => subscriptions.handle_failed(&effect),
                 Effect::Redirect { port, .. } => assert!(self.redirected.insert(*port), "redirected twice"),
                 Effect::Restore(port) => {
-                    assert!(self.redirected.remove(port), "restored what was not redirected")
+                    assert!(self.redirected.remove(port), "restored what was not redirected");
                 }
                 Effect::Capture(port) => assert!(self.captured.insert(*port), "captured twice"),
                 Effect::Release(port) => {
-                    assert!(self.captured.remove(port), "released what was not captured")
+                    assert!(self.captured.remove(port), "released what was not captured");
                 }
                 Effect::Deny(_) => {}
             }

@@ -36,9 +36,9 @@ const MORE: usize = 12;
 /// What a process costs.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
-    n_bytes: u64,
-    n_descriptors: usize,
-    n_threads: usize,
+    bytes: u64,
+    descriptors: usize,
+    threads: usize,
 }
 
 impl Cost {
@@ -47,20 +47,20 @@ impl Cost {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let own = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
         let n_kib: u64 = own.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0);
-        Self { n_bytes: n_kib << 10, n_descriptors: count("fd"), n_threads: count("task") }
+        Self { bytes: n_kib << 10, descriptors: count("fd"), threads: count("task") }
     }
 
     fn has_grown_from(&self, before: Self) -> bool {
-        self.n_bytes > before.n_bytes + before.n_bytes / 10 + SLACK
-            || self.n_descriptors > before.n_descriptors + MORE
-            || self.n_threads > before.n_threads + MORE
+        self.bytes > before.bytes + before.bytes / 10 + SLACK
+            || self.descriptors > before.descriptors + MORE
+            || self.threads > before.threads + MORE
     }
 }
 
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { n_bytes, n_descriptors, n_threads } = self;
-        write!(f, "{:>7} KiB {n_descriptors:>4} fd {n_threads:>3} threads", n_bytes >> 10)
+        let Self { bytes, descriptors, threads } = self;
+        write!(f, "{:>7} KiB {descriptors:>4} fd {threads:>3} threads", bytes >> 10)
     }
 }
 
