@@ -20,7 +20,7 @@ use rustix::fs::{FileType, Timespec, Timestamps, futimens};
 
 use super::{
     agent::Agent,
-    fuse::Fuse,
+    fuse::{Fuse, Renaming},
     memfd::{self, Copies},
     settings::write_all_at,
 };
@@ -75,6 +75,12 @@ impl Files {
             return Err(Fault::with_words(libc::EINVAL, "layers have no handles"));
         }
         let changed = fuse.and_then(|_| changed(&call));
+        let renaming = fuse.and_then(|fuse| Some((fuse.clone(), Renaming::of(&call)?)));
+        if let Some((fuse, renaming)) = renaming.clone()
+            && tokio::task::spawn_blocking(move || fuse.perform(&renaming)).await.is_ok_and(|it| it)
+        {
+            return Ok(FsAnswer::Done);
+        }
         let (AgentAnswer::Fs(mut answer), _) = agent.call(AgentCall::Fs(call), None).await? else {
             return Err(nonsense());
         };
@@ -85,6 +91,10 @@ impl Files {
             if let Some(path) = changed {
                 fuse.forget_attributes(&path);
             }
+        }
+        if let Some((fuse, renaming)) = renaming {
+            // A thread that is cancelled has nothing to tell; the kernel asks again by itself, a little later.
+            drop(tokio::task::spawn_blocking(move || fuse.handle_done(&renaming)).await);
         }
         Ok(answer)
     }
@@ -134,7 +144,6 @@ fn changed(call: &FsCall) -> Option<GuestPath> {
         | FsCall::ChangeOwner { path, .. }
         | FsCall::SetTimes { path, .. }
         | FsCall::Truncate { path, .. }
-        | FsCall::Unlink(path)
         | FsCall::Link { from: path, .. } => Some(path.clone()),
         _ => None,
     }

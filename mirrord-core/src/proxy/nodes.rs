@@ -33,6 +33,12 @@ impl Numbers {
     }
 }
 
+/// A path that has gone along with a directory, or that of the directory itself.
+fn moved(path: &GuestPath, from: &GuestPath, to: &GuestPath) -> Option<GuestPath> {
+    let rest = path.as_bytes().strip_prefix(from.as_bytes())?;
+    (rest.is_empty() || rest.starts_with(b"/")).then(|| GuestPath([to.as_bytes(), rest].concat()))
+}
+
 /// Spreads every bit of a number over all bits (the last steps of `SplitMix64`).
 fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -90,12 +96,18 @@ impl Nodes {
     /// A file, and all that is below it, has another path.
     pub fn handle_renamed(&mut self, from: &GuestPath, to: &GuestPath) {
         self.handle_removed(to);
-        for node in self.known.values_mut() {
-            for path in &mut node.paths {
-                let rest = path.as_bytes().strip_prefix(from.as_bytes());
-                if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(b"/")) {
-                    *path = GuestPath([to.as_bytes(), rest].concat());
-                }
+        self.change_paths(|path| moved(path, from, to));
+    }
+
+    /// Two files, and all that is below them, have each other's path.
+    pub fn handle_exchanged(&mut self, one: &GuestPath, other: &GuestPath) {
+        self.change_paths(|path| moved(path, one, other).or_else(|| moved(path, other, one)));
+    }
+
+    fn change_paths(&mut self, change: impl Fn(&GuestPath) -> Option<GuestPath>) {
+        for path in self.known.values_mut().flat_map(|node| &mut node.paths) {
+            if let Some(changed) = change(path) {
+                *path = changed;
             }
         }
     }
@@ -164,6 +176,15 @@ mod tests {
         assert_eq!(nodes.path(11), Some(&path("/moved/x")));
         assert_eq!(nodes.path(12), Some(&path("/database")));
         assert_eq!(nodes.find(&path("/moved/x")), Some(11));
+    }
+
+    #[test]
+    fn exchanged_directories_keep_what_is_below_them() {
+        let mut nodes = known();
+        nodes.handle_exchanged(&path("/data"), &path("/database"));
+        assert_eq!(nodes.path(10), Some(&path("/database")));
+        assert_eq!(nodes.path(11), Some(&path("/database/x")));
+        assert_eq!(nodes.path(12), Some(&path("/data")));
     }
 
     #[test]

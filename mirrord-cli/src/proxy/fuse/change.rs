@@ -30,6 +30,17 @@ pub(super) struct Change {
 }
 
 impl Change {
+    /// Whether nothing but the size is to be changed, beside the times that follow from it.
+    pub(super) fn is_of_size(&self) -> bool {
+        let Self { mode, uid, gid, size, accessed, modified } = self;
+        size.is_some()
+            && mode.is_none()
+            && uid.is_none()
+            && gid.is_none()
+            && accessed.is_none()
+            && modified.is_none()
+    }
+
     /// The calls that make it, in the order in which they must be made.
     pub(super) fn calls(self, path: &GuestPath, open: Option<RemoteFd>) -> VecDeque<FsCall> {
         let mut calls = VecDeque::new();

@@ -3,6 +3,7 @@
 //! A mount ([`mount`]) is asked by the kernel ([`system`]); numbers, handles and paths are kept by the [`tree`].
 
 mod attributes;
+mod belief;
 mod change;
 mod mount;
 mod open_file;
@@ -11,20 +12,16 @@ mod system;
 mod tree;
 
 pub(crate) use attributes::Attributes;
+pub(crate) use belief::Renaming;
 pub(crate) use mount::Mount;
 
-use std::{
-    ffi::OsStr,
-    io,
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
-    sync::Arc,
-    thread,
-};
+use std::{io, os::fd::OwnedFd, sync::Arc, thread};
 
-use fuser::{Config, INodeNo, Notifier, Session, SessionACL};
+use belief::{Belief, identity};
+use fuser::{Config, Session, SessionACL};
 use mirrord_protocol::{GuestPath, agent::fs::FileStat, id::RemoteFd};
 use opener::Openers;
-use rustix::fs::{AtFlags, StatxFlags, statx};
+use rustix::{fs::FileType, io::Errno};
 use tree::Tree;
 
 use super::agent::Agent;
@@ -38,7 +35,7 @@ pub(crate) struct Fuse {
     openers: Arc<Openers>,
     tree: Tree,
     attributes: Attributes,
-    notifier: Notifier,
+    belief: Belief,
 }
 
 impl Fuse {
@@ -49,13 +46,14 @@ impl Fuse {
         config.n_threads = Some(1);
         // Who may come is the kernel's affair: it compares users.
         let session = Session::from_fd(tree.clone(), mount.device, SessionACL::All, config)?;
-        let notifier = session.notifier();
+        let openers = Arc::new(Openers::new(mount.root));
+        let belief = Belief::new(openers.clone(), tree.clone(), session.notifier());
         thread::Builder::new().name("files".into()).spawn(move || {
             if let Err(error) = session.run() {
                 tracing::warn!(%error, "the file system is gone");
             }
         })?;
-        Ok(Self { openers: Arc::new(Openers::new(mount.root)), tree, attributes, notifier })
+        Ok(Self { openers, tree, attributes, belief })
     }
 
     /// Opens a file that the agent holds open at a path without links. Waits for the serving thread, and so for the
@@ -67,7 +65,12 @@ impl Fuse {
         flags: i32,
         remote: Option<RemoteFd>,
     ) -> io::Result<OwnedFd> {
-        let expected = self.attributes.numbers.number(stat.device, stat.inode);
+        let number = self.attributes.numbers.number(stat.device, stat.inode);
+        let expected = (number, FileType::from_raw_mode(stat.mode));
+        if flags & libc::O_TRUNC != 0 {
+            // It was cut by the agent.
+            self.belief.forget_bytes(number);
+        }
         let mut n_attempts = 0;
         loop {
             n_attempts += 1;
@@ -76,11 +79,12 @@ impl Fuse {
             }
             let opened = self.openers.open(path, flags);
             let unused = remote.filter(|remote| self.tree.give_up(stat, *remote));
-            let is_another =
-                opened.as_ref().ok().and_then(number_of).is_some_and(|number| number != expected);
+            let is_another = match &opened {
+                Ok(file) => identity(file).is_some_and(|found| found != expected),
+                Err(error) => Errno::from_io_error(error).is_some_and(Belief::may_be_wrong),
+            };
             if is_another && n_attempts < ATTEMPTS {
-                // The kernel believes an old name.
-                self.forget_name(path);
+                self.belief.correct(path);
                 continue;
             }
             if let Some(remote) = unused {
@@ -90,32 +94,26 @@ impl Fuse {
         }
     }
 
-    /// Makes the kernel ask anew what is behind a name.
-    fn forget_name(&self, path: &GuestPath) {
-        let Some(slash) = path.as_bytes().iter().rposition(|byte| *byte == b'/') else { return };
-        let (parent, name) = (&path.as_bytes()[..slash], &path.as_bytes()[slash + 1..]);
-        let parent = if parent.is_empty() { GuestPath::from("/") } else { GuestPath::from(parent) };
-        if let Some(number) = self.tree.number_at(&parent) {
-            // A name that is not known needs not be forgotten.
-            drop(self.notifier.inval_entry(INodeNo(number), OsStr::from_bytes(name)));
+    /// Makes the kernel ask anew for the attributes of the file at a path.
+    pub(crate) fn forget_attributes(&self, path: &GuestPath) {
+        self.belief.forget_attributes(path);
+    }
+
+    /// Has the kernel do a call itself, where its names would be wrong otherwise; tells whether it has. Waits as `open`.
+    pub(crate) fn perform(&self, call: &Renaming) -> bool {
+        match call {
+            Renaming::Moved { from, to, flags } => self.belief.rename(from, to, *flags),
+            Renaming::Gone(_) | Renaming::Made(_) => false,
         }
     }
 
-    /// Makes the kernel ask anew for the attributes of the file at a path.
-    pub(crate) fn forget_attributes(&self, path: &GuestPath) {
-        if let Some(number) = self.tree.number_at(path) {
-            drop(self.notifier.inval_inode(INodeNo(number), -1, 0));
-        }
+    /// Lets the kernel know what a call has done to names. Waits as `open`.
+    pub(crate) fn handle_done(&self, call: &Renaming) {
+        self.belief.handle_done(call);
     }
 
     /// How attributes are told.
     pub(crate) fn attributes(&self) -> &Attributes {
         &self.attributes
     }
-}
-
-/// The number under which the kernel knows an open file; it is not asked to look again.
-fn number_of(file: &OwnedFd) -> Option<u64> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    statx(file, c"", flags, StatxFlags::INO).ok().map(|stat| stat.stx_ino)
 }

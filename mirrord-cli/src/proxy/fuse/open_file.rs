@@ -22,6 +22,8 @@ use crate::proxy::agent::{Agent, Outcome};
 pub(super) struct OpenFile {
     agent: Agent,
     pub(super) remote: RemoteFd,
+    /// The number by which the kernel knows it.
+    pub(super) number: u64,
     since: Instant,
     window: Mutex<Window<ReplyData>>,
     /// For a directory: what it had when it was read from its beginning.
@@ -38,9 +40,10 @@ impl Drop for OpenFile {
 
 impl OpenFile {
     /// A file that the agent holds open.
-    pub(super) fn new(agent: Agent, remote: RemoteFd, device: u64) -> Arc<Self> {
+    pub(super) fn new(agent: Agent, number: u64, remote: RemoteFd, device: u64) -> Arc<Self> {
         Arc::new(Self {
             agent,
+            number,
             remote,
             since: Instant::now(),
             window: Mutex::default(),
@@ -95,13 +98,18 @@ impl OpenFile {
         }
     }
 
-    /// Writes through.
-    pub(super) fn write(self: &Arc<Self>, offset: u64, bytes: &[u8], reply: ReplyWrite) {
+    /// Writes through, and lets whoever reads the same file know.
+    pub(super) fn write(
+        self: &Arc<Self>,
+        offset: u64,
+        bytes: &[u8],
+        reply: ReplyWrite,
+        then: impl FnOnce() + Send + 'static,
+    ) {
         self.window().handle_change();
-        let this = self.clone();
         let call = FsCall::WriteAt { file: self.remote, offset, bytes: ByteBuf::from(bytes) };
         self.agent.ask(AgentCall::Fs(call), None, move |outcome| {
-            this.window().handle_change();
+            then();
             match outcome {
                 Ok((AgentAnswer::Fs(FsAnswer::Written(n_written)), _)) => reply.written(n_written),
                 Ok(_) => reply.error(Errno::EIO),

@@ -15,19 +15,26 @@ use std::{
 
 use mirrord_protocol::GuestPath;
 use rustix::{
+    fs::{RenameFlags, renameat_with},
     event::{PollFd, PollFlags, poll},
     io::Errno,
     net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair},
 };
 
-use super::mount;
+use super::{
+    belief::{name_of, parent_of},
+    mount,
+};
 use crate::proxy::rights;
 
 /// The stack of a thread.
 const STACK: usize = 128 << 10;
 
-/// The longest path that the kernel takes, and the flags before it.
-const MOST: usize = 4 + 4096;
+/// The two longest paths that the kernel takes, and the flags before them.
+const MOST: usize = 4 + 2 * 4096;
+
+/// Among flags: two names are meant, behind each other with a nought between, of which one is to become the other.
+const RENAME: i32 = i32::MIN;
 
 /// How many threads wait for work; more are there only as long as there is work for them.
 const N_IDLE: usize = 4;
@@ -51,6 +58,19 @@ impl Openers {
 
     /// Opens a file by its path, in which no link may be left. Waits for it.
     pub(super) fn open(&self, path: &GuestPath, flags: i32) -> io::Result<OwnedFd> {
+        self.ask(path.as_bytes(), flags)
+    }
+
+    /// Renames a file by its path, in which no link may be left. Waits for it.
+    pub(super) fn rename(&self, from: &GuestPath, to: &GuestPath, flags: u32) -> io::Result<()> {
+        let names = [from.as_bytes(), b"\0", to.as_bytes()].concat();
+        match self.ask(&names, RENAME | flags.cast_signed()) {
+            Err(error) if error.raw_os_error() != Some(0) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn ask(&self, path: &[u8], flags: i32) -> io::Result<OwnedFd> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let opener = match idle {
             Some(opener) => opener,
@@ -92,12 +112,12 @@ impl Opener {
         }
     }
 
-    fn ask(&self, path: &GuestPath, flags: i32) -> io::Result<io::Result<OwnedFd>> {
+    fn ask(&self, path: &[u8], flags: i32) -> io::Result<io::Result<OwnedFd>> {
         let flags = flags.to_le_bytes();
-        if flags.len() + path.as_bytes().len() > MOST {
+        if flags.len() + path.len() > MOST {
             return Ok(Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG)));
         }
-        rights::send(&self.0, &[IoSlice::new(&flags), IoSlice::new(path.as_bytes())], None)?;
+        rights::send(&self.0, &[IoSlice::new(&flags), IoSlice::new(path)], None)?;
         wait(self.0.as_fd())?;
         let (mut errno, mut descriptors) = ([0; 4], VecDeque::new());
         let n_read = rights::receive(&self.0, &mut errno, &mut descriptors)?;
@@ -146,7 +166,12 @@ fn serve(root: BorrowedFd<'_>, socket: BorrowedFd<'_>) {
     while wait(socket).is_ok() {
         let Ok(n_read @ 4..) = rights::receive(socket, &mut question, &mut VecDeque::new()) else { return };
         let Some((flags, path)) = question[..n_read].split_first_chunk() else { return };
-        let opened = mount::open_beneath(root, &GuestPath::from(path), i32::from_le_bytes(*flags));
+        let flags = i32::from_le_bytes(*flags);
+        let opened = match flags & RENAME {
+            0 => mount::open_beneath(root, &GuestPath::from(path), flags),
+            // Nothing comes of it but its outcome.
+            _ => Err(rename(root, path, flags).err().unwrap_or_else(|| io::Error::from_raw_os_error(0))),
+        };
         if is_first && let Ok(file) = &opened {
             // The first close of a file asks us, too; once it is known that nobody wants to hear of it, none does.
             drop(file.try_clone());
@@ -162,6 +187,17 @@ fn serve(root: BorrowedFd<'_>, socket: BorrowedFd<'_>) {
             return;
         }
     }
+}
+
+/// Renames within directories in whose paths no link is left.
+fn rename(root: BorrowedFd<'_>, names: &[u8], flags: i32) -> io::Result<()> {
+    let mut names = names.split(|byte| *byte == 0).map(GuestPath::from);
+    let (Some(from), Some(to)) = (names.next(), names.next()) else { return Err(Errno::INVAL.into()) };
+    let directory = |path: &GuestPath| {
+        mount::open_beneath(root, &parent_of(path), libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW)
+    };
+    let flags = RenameFlags::from_bits_retain((flags & !RENAME).cast_unsigned());
+    Ok(renameat_with(directory(&from)?, name_of(&from), directory(&to)?, name_of(&to), flags)?)
 }
 
 #[cfg(test)]
@@ -195,7 +231,11 @@ mod tests {
             let error = openers.open(&GuestPath::from("/none"), libc::O_RDONLY).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
         }
-        let long = GuestPath::from("/".repeat(5000).as_str());
+        openers.rename(&GuestPath::from("/file"), &GuestPath::from("/moved"), 0).unwrap();
+        assert!(folder.path().join("moved").exists());
+        let error = openers.rename(&GuestPath::from("/file"), &GuestPath::from("/x"), 0).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
+        let long = GuestPath::from("/".repeat(9000).as_str());
         let error = openers.open(&long, libc::O_RDONLY).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENAMETOOLONG));
         let threads = threads();

@@ -54,11 +54,9 @@ impl Filesystem for Tree {
     }
 
     fn getattr(&self, _request: &Request, number: INodeNo, handle: Option<FileHandle>, reply: ReplyAttr) {
-        let open = handle.and_then(|handle| self.open_file(handle).ok());
-        let call = match (open, self.path(number)) {
-            (Some(open), _) => FsCall::StatFile(open.remote),
-            (None, Ok(path)) => FsCall::Stat { path, follow: false },
-            (None, Err(errno)) => return reply.error(errno),
+        let call = match self.stat_call(number, handle) {
+            Ok(call) => call,
+            Err(errno) => return reply.error(errno),
         };
         let attributes = self.0.attributes;
         self.ask(call, move |outcome| match outcome {
@@ -91,25 +89,23 @@ impl Filesystem for Tree {
         reply: ReplyAttr,
     ) {
         let open = handle.and_then(|handle| self.open_file(handle).ok());
-        let path = match self.path(number) {
-            Ok(path) => path,
+        let last = match self.stat_call(number, handle) {
+            Ok(call) => call,
             Err(errno) => return reply.error(errno),
         };
-        if let Some(open) = &open {
-            open.handle_change();
-        }
         let remote = open.as_ref().map(|open| open.remote);
-        let calls = Change { mode, uid, gid, size, accessed, modified }.calls(&path, remote);
-        let last = match remote {
-            Some(remote) => FsCall::StatFile(remote),
-            None => FsCall::Stat { path, follow: false },
+        let change = Change { mode, uid, gid, size, accessed, modified };
+        let path = match self.path(number) {
+            Ok(path) => path,
+            // What an open file without a name can still have changed is its size.
+            Err(_) if remote.is_some() && change.is_of_size() => GuestPath::from("/"),
+            Err(errno) => return reply.error(errno),
         };
-        let attributes = self.0.attributes;
+        let calls = change.calls(&path, remote);
+        let (this, attributes) = (self.clone(), self.0.attributes);
         perform(self.0.agent.clone(), calls, last, move |outcome| match outcome {
             Ok(stat) => {
-                if let Some(open) = open {
-                    open.handle_change();
-                }
+                this.handle_changed(number.0);
                 reply.attr(&LIFETIME, &FileAttr { ino: number, ..attributes.lower(&stat) });
             }
             Err(errno) => reply.error(errno),
@@ -160,7 +156,7 @@ impl Filesystem for Tree {
         let call = path.clone().map(FsCall::Unlink);
         self.change(call, reply, move |this| {
             if let Ok(path) = path {
-                lock(&this.0.nodes).handle_removed(&path);
+                this.handle_removed(&path);
             }
         });
     }
@@ -170,7 +166,7 @@ impl Filesystem for Tree {
         let call = path.clone().map(FsCall::RemoveDir);
         self.change(call, reply, move |this| {
             if let Ok(path) = path {
-                lock(&this.0.nodes).handle_removed(&path);
+                this.handle_removed(&path);
             }
         });
     }
@@ -196,7 +192,7 @@ impl Filesystem for Tree {
         let call = paths.clone().map(|(from, to)| FsCall::Rename { from, to, flags: flags.bits() });
         self.change(call, reply, move |this| {
             if let Ok((from, to)) = paths {
-                lock(&this.0.nodes).handle_renamed(&from, &to);
+                this.handle_renamed(&from, &to, flags.bits());
             }
         });
     }
@@ -218,7 +214,7 @@ impl Filesystem for Tree {
         let path = self.path(number);
         if let Some(Prepared { remote, device, .. }) = self.take_prepared(number.0, flags.0) {
             let kernel = path.as_ref().map_or(FopenFlags::FOPEN_KEEP_CACHE, open_flags);
-            return reply.opened(self.keep_open(remote, device), kernel);
+            return reply.opened(self.keep_open(number.0, remote, device), kernel);
         }
         let path = match path {
             Ok(path) => path,
@@ -277,7 +273,7 @@ impl Filesystem for Tree {
     fn write(
         &self,
         _request: &Request,
-        _number: INodeNo,
+        number: INodeNo,
         handle: FileHandle,
         offset: u64,
         bytes: &[u8],
@@ -287,7 +283,10 @@ impl Filesystem for Tree {
         reply: ReplyWrite,
     ) {
         match self.open_file(handle) {
-            Ok(file) => file.write(offset, bytes, reply),
+            Ok(file) => {
+                let this = self.clone();
+                file.write(offset, bytes, reply, move || this.handle_changed(number.0));
+            }
             Err(errno) => reply.error(errno),
         }
     }
@@ -320,7 +319,7 @@ impl Filesystem for Tree {
 
     fn opendir(&self, _request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         if let Some(Prepared { remote, device, .. }) = self.take_prepared(number.0, flags.0) {
-            return reply.opened(self.keep_open(remote, device), FopenFlags::empty());
+            return reply.opened(self.keep_open(number.0, remote, device), FopenFlags::empty());
         }
         let path = match self.path(number) {
             Ok(path) => path,

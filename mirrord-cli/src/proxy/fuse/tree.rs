@@ -7,6 +7,7 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -28,6 +29,7 @@ use mirrord_protocol::{
 
 use super::{
     attributes::{Attributes, kind_of_entry},
+    belief::Identity,
     open_file::OpenFile,
 };
 use crate::proxy::agent::{Agent, Outcome};
@@ -99,6 +101,41 @@ impl Tree {
         lock(&self.0.nodes).find(path)
     }
 
+    /// A path is no more.
+    pub(super) fn handle_removed(&self, path: &GuestPath) {
+        lock(&self.0.nodes).handle_removed(path);
+    }
+
+    /// A file has another path.
+    pub(super) fn handle_renamed(&self, from: &GuestPath, to: &GuestPath, flags: u32) {
+        let mut nodes = lock(&self.0.nodes);
+        match flags & libc::RENAME_EXCHANGE {
+            0 => nodes.handle_renamed(from, to),
+            _ => nodes.handle_exchanged(from, to),
+        }
+    }
+
+    /// What is at a path there, by the number and the type that the kernel would know; waits for the agent.
+    pub(super) fn identity(&self, path: GuestPath) -> Option<Identity> {
+        let (told_tx, told_rx) = mpsc::channel();
+        // Who waits no more needs no answer.
+        self.ask(FsCall::Stat { path, follow: false }, move |outcome| drop(told_tx.send(outcome)));
+        match told_rx.recv() {
+            Ok(Ok((AgentAnswer::Fs(FsAnswer::Stat(stat)), _))) => {
+                let number = self.0.attributes.numbers.number(stat.device, stat.inode);
+                Some((number, rustix::fs::FileType::from_raw_mode(stat.mode)))
+            }
+            _ => None,
+        }
+    }
+
+    /// A file was changed by another way than its open handles: what they have read ahead is old.
+    pub(super) fn handle_changed(&self, number: u64) {
+        for file in lock(&self.0.open).values().filter(|file| file.number == number) {
+            file.handle_change();
+        }
+    }
+
     /// Gives up a prepared file; tells whether the kernel had not opened it.
     pub(crate) fn give_up(&self, stat: &FileStat, remote: RemoteFd) -> bool {
         let number = self.0.attributes.numbers.number(stat.device, stat.inode);
@@ -152,10 +189,22 @@ impl Tree {
     }
 
     /// A handle for a file that the agent holds open.
-    pub(super) fn keep_open(&self, remote: RemoteFd, device: u64) -> FileHandle {
+    pub(super) fn keep_open(&self, number: u64, remote: RemoteFd, device: u64) -> FileHandle {
         let handle = self.0.last_handle.fetch_add(1, Ordering::Relaxed) + 1;
-        lock(&self.0.open).insert(handle, OpenFile::new(self.0.agent.clone(), remote, device));
+        lock(&self.0.open).insert(handle, OpenFile::new(self.0.agent.clone(), number, remote, device));
         FileHandle(handle)
+    }
+
+    /// The call by which a file's attributes are asked: by its path, or by an open handle where it has none any more.
+    pub(super) fn stat_call(&self, number: INodeNo, handle: Option<FileHandle>) -> Result<FsCall, Errno> {
+        if let Some(open) = handle.and_then(|handle| self.open_file(handle).ok()) {
+            return Ok(FsCall::StatFile(open.remote));
+        }
+        self.path(number).map(|path| FsCall::Stat { path, follow: false }).or_else(|errno| {
+            let open = lock(&self.0.open);
+            let found = open.values().find(|file| file.number == number.0);
+            found.map(|file| FsCall::StatFile(file.remote)).ok_or(errno)
+        })
     }
 
     /// Notes that the kernel has found a file.
@@ -244,7 +293,8 @@ impl Tree {
         self.ask(call, move |outcome| {
             tell(match outcome {
                 Ok((AgentAnswer::Fs(FsAnswer::Opened { file: Some(remote), stat, .. }), _)) => {
-                    Ok((stat, this.keep_open(remote, stat.device)))
+                    let number = this.0.attributes.numbers.number(stat.device, stat.inode);
+                    Ok((stat, this.keep_open(number, remote, stat.device)))
                 }
                 Ok(_) => Err(Errno::EIO),
                 Err(fault) => Err(errno(&fault)),
