@@ -262,6 +262,11 @@ async fn listen(
                 let made = made.map(|socket| (AgentAnswer::Done, Some(socket)));
                 session.answer(id, made).await;
             }
+            AgentCall::Route(to) => {
+                let may = agent.target.permit(Deed::Reach);
+                let found = may.and_then(|()| outgoing::udp::route(to).map_err(Fault::from));
+                session.answer(id, found.map(|from| (AgentAnswer::Route(from), None))).await;
+            }
             AgentCall::Close(file) => {
                 session.files.close(file);
                 session.answer(id, DONE).await;
@@ -358,9 +363,11 @@ async fn perform(
             agent.incoming.return_arrival(session.client, arrival, descriptor).await;
             DONE
         }
-        AgentCall::Ping | AgentCall::Socket(_) | AgentCall::Close(_) | AgentCall::Fs(_) => {
-            Err(Fault::os(libc::ENOSYS))
-        }
+        AgentCall::Ping
+        | AgentCall::Socket(_)
+        | AgentCall::Route(_)
+        | AgentCall::Close(_)
+        | AgentCall::Fs(_) => Err(Fault::os(libc::ENOSYS)),
     }
 }
 

@@ -1,11 +1,22 @@
 //! What an address says of itself: its plain form, whether it is this machine's, whether the proxy rings from it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The address with an IPv4 address mapped into IPv6 (RFC 4291, 2.5.5.2) written as what it is.
 #[must_use]
 pub fn plain(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+/// The address that is reached by one: for the unspecified address the kernel takes loopback.
+#[must_use]
+pub fn reached(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip().to_canonical() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        _ => return addr,
+    };
+    SocketAddr::new(ip, addr.port())
 }
 
 /// Whether connecting there reaches this very machine: loopback, or the unspecified address, which stands for it.

@@ -104,7 +104,8 @@ fn question(
     send_buffer: Option<u32>,
     wait: bool,
 ) -> Outcome<SocketQuestion> {
-    let (inode, from, to) = (socket.inode()?, addr::plain(socket.local()?), addr::plain(to));
+    let from = addr::plain(socket.local()?);
+    let (inode, to) = (socket.inode()?, addr::reached(addr::plain(to)));
     Ok(SocketQuestion::Connect { inode, from, to, n_plugged, send_buffer, wait })
 }
 

@@ -131,6 +131,7 @@ fn calls_of_the_agent_keep_their_bytes() {
         ),
         ("return", AgentCall::Return(ArrivalId(4))),
         ("close", AgentCall::Close(RemoteFd(3))),
+        ("route", AgentCall::Route("[2001:db8::1]:53".parse().unwrap())),
     ];
     for (name, call) in calls {
         check(&format!("to_agent_{name}"), &ToAgent { id: RequestId(300), call, descriptor: false });
@@ -159,6 +160,7 @@ fn words_of_the_agent_keep_their_bytes() {
                 addresses: vec!["10.0.0.7".parse().unwrap(), "2001:db8::7".parse().unwrap()],
             })),
         ),
+        ("route", Ok(AgentAnswer::Route("10.77.0.2".parse().unwrap()))),
         (
             "target",
             Ok(AgentAnswer::Target(control::TargetDescription {

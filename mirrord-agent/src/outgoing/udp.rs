@@ -6,7 +6,7 @@
 use std::{
     cell::RefCell,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::AsRawFd as _,
     sync::Arc,
 };
@@ -47,6 +47,19 @@ pub(crate) fn bind(call: DatagramCall) -> io::Result<UdpSocket> {
     receive_errors(socket.as_raw_fd(), call.bind.is_ipv6())?;
     rustix::net::bind(&socket, &call.bind)?;
     UdpSocket::from_std(socket.into())
+}
+
+/// From which address datagrams to another go: nothing is sent for it.
+///
+/// # Errors
+/// The kernel's, where no way leads there.
+pub(crate) fn route(to: SocketAddr) -> io::Result<IpAddr> {
+    let any: SocketAddr =
+        if to.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let socket = std::net::UdpSocket::bind(any)?;
+    socket.set_broadcast(true)?;
+    socket.connect(to)?;
+    Ok(socket.local_addr()?.ip())
 }
 
 fn receive_errors(socket: i32, is_v6: bool) -> io::Result<()> {

@@ -13,7 +13,7 @@ use std::{
 use mirrord_core::addr;
 use mirrord_protocol::{
     agent::{
-        LaneOpen,
+        AgentAnswer, AgentCall, LaneOpen,
         outgoing::{Connected, Datagram, DatagramCall},
     },
     fault::Fault,
@@ -34,7 +34,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{agent::Agent, alive, lane, relay::Relays};
+use super::{agent::Agent, alive, files::nonsense, lane, relay::Relays};
 
 /// The largest datagram there is.
 const LARGEST: usize = 65_535;
@@ -70,12 +70,20 @@ struct GuestSocket {
     local: SocketAddr,
     /// Where the guest's socket stands here, as far as is known.
     from: Mutex<SocketAddr>,
-    /// The destination that was asked for last: that of a connected socket.
-    last: Mutex<SocketAddr>,
+    /// What the guest's socket was connected to last, or else sent to first.
+    last: Mutex<Last>,
     routes: Mutex<HashMap<SocketAddr, Route>>,
     outbox: mpsc::Sender<Datagram>,
     /// The guest's own socket, a moment after it was connected.
     connected: Mutex<Option<OwnedFd>>,
+}
+
+/// The far side of a socket.
+#[derive(Clone, Copy)]
+struct Last {
+    peer: SocketAddr,
+    /// From which address the target sends there, if it was asked.
+    own: Option<IpAddr>,
 }
 
 /// The relay of one destination.
@@ -112,8 +120,9 @@ impl Datagrams {
         // The sockets live on the relays' thread.
         let (answer_tx, answer_rx) = oneshot::channel();
         let datagrams = self.clone();
+        let (from, to) = (addr::plain(from), addr::reached(addr::plain(to)));
         self.relays.spawn(async move {
-            let relayed = datagrams.find_or_make(inode, addr::plain(from), addr::plain(to), connected).await;
+            let relayed = datagrams.find_or_make(inode, from, to, connected).await;
             drop(answer_tx.send(relayed));
         });
         let answer = answer_rx.await.unwrap_or(Err(Fault::os(libc::ENETDOWN)));
@@ -135,9 +144,11 @@ impl Datagrams {
     /// The addresses that a connected socket must seem to have.
     pub(crate) async fn addresses(&self, inode: SocketInode) -> Option<SocketAnswer> {
         let socket = self.sockets.lock().await.get(&inode).cloned()?;
-        let peer = *lock(&socket.last);
+        let Last { peer, own } = *lock(&socket.last);
         let mut local = socket.local;
-        if local.ip().is_unspecified() {
+        if let (true, Some(own)) = (local.ip().is_unspecified(), own) {
+            local.set_ip(own);
+        } else if local.ip().is_unspecified() {
             // The counterpart is not connected; the kernel there would choose the address by the destination.
             let ours = self.addresses.iter().find(|ip| ip.is_ipv4() == peer.is_ipv4());
             match ours {
@@ -168,6 +179,10 @@ impl Datagrams {
         to: SocketAddr,
         connected: Option<OwnedFd>,
     ) -> Result<SocketAddr, Fault> {
+        let own = match connected {
+            Some(_) => Some(self.source_there(to).await?),
+            None => None,
+        };
         let mut sockets = self.sockets.lock().await;
         let socket = match sockets.get(&inode) {
             Some(socket) if !socket.outbox.is_closed() => socket.clone(),
@@ -183,9 +198,18 @@ impl Datagrams {
         }
         let relay = socket.route(to)?;
         if let Some(connected) = connected {
+            *lock(&socket.last) = Last { peer: to, own };
             socket.keep(connected);
         }
         Ok(relay)
+    }
+
+    /// From which address the target sends to another.
+    async fn source_there(&self, to: SocketAddr) -> Result<IpAddr, Fault> {
+        match self.agent.call(AgentCall::Route(to), None).await? {
+            (AgentAnswer::Route(own), _) => Ok(own),
+            _ => Err(nonsense()),
+        }
     }
 
     async fn open(
@@ -203,7 +227,7 @@ impl Datagrams {
         let socket = Arc::new(GuestSocket {
             local: connected.local.unwrap_or(bind),
             from: Mutex::new(from),
-            last: Mutex::new(to),
+            last: Mutex::new(Last { peer: to, own: None }),
             routes: Mutex::default(),
             outbox,
             connected: Mutex::default(),

@@ -19,7 +19,7 @@ const O_TMPFILE: i32 = 0o20_000_000;
 pub fn fault(call: &AgentCall) -> Fault {
     let errno = match call {
         AgentCall::Fs(_) | AgentCall::Close(_) => EIO,
-        AgentCall::Dns(_) | AgentCall::Socket(_) | AgentCall::UnixSocket(_) => ENETDOWN,
+        AgentCall::Dns(_) | AgentCall::Socket(_) | AgentCall::UnixSocket(_) | AgentCall::Route(_) => ENETDOWN,
         _ => EPIPE,
     };
     Fault::with_words(errno, "the agent is gone")
@@ -29,7 +29,11 @@ pub fn fault(call: &AgentCall) -> Fault {
 #[must_use]
 pub fn may_repeat(call: &AgentCall) -> bool {
     match call {
-        AgentCall::Ping | AgentCall::Describe | AgentCall::Environment(_) | AgentCall::Dns(_) => true,
+        AgentCall::Ping
+        | AgentCall::Describe
+        | AgentCall::Environment(_)
+        | AgentCall::Dns(_)
+        | AgentCall::Route(_) => true,
         AgentCall::Fs(call) => match call {
             FsCall::Open { flags, .. } => flags & (O_CREAT | O_TRUNC | O_TMPFILE) == 0,
             FsCall::Stat { .. }

@@ -15,6 +15,8 @@ pub mod fs;
 pub mod incoming;
 pub mod outgoing;
 
+use std::net::{IpAddr, SocketAddr};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -101,6 +103,8 @@ pub enum AgentCall {
     Return(ArrivalId),
     /// Forget a file.
     Close(RemoteFd),
+    /// From which address the target would send to this one; answered with [`AgentAnswer::Route`] or the network's word.
+    Route(SocketAddr),
 }
 
 /// A frame of the control lane, agent to proxy.
@@ -136,4 +140,6 @@ pub enum AgentAnswer {
     Fs(fs::FsAnswer),
     /// To [`AgentCall::Dns`].
     Dns(dns::DnsAnswer),
+    /// To [`AgentCall::Route`].
+    Route(IpAddr),
 }
