@@ -48,6 +48,17 @@ impl From<Errno> for LinkError {
     }
 }
 
+/// How long an answer is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// [`PATIENCE`], whatever signals come.
+    Bounded,
+    /// As long as the proxy lives.
+    Patient,
+    /// The same, but no longer than until a signal whose handler wants no call to go on (`SA_RESTART`, `sigaction(2)`).
+    UntilSignal,
+}
+
 /// An answer, and the descriptors that rode along.
 pub(crate) struct Reply {
     pub(crate) answer: FromProxy,
@@ -113,24 +124,33 @@ pub(crate) fn prepare(address: &[u8]) -> Result<(), LinkError> {
 
 /// Asks, and waits for the answer a bounded time.
 pub(crate) fn ask(question: &ToProxy) -> Result<Reply, LinkError> {
-    exchange(question, None, false)
+    settled(exchange(question, None, Wait::Bounded))
 }
 
 /// Asks with a descriptor that rides along.
 pub(crate) fn ask_with(question: &ToProxy, descriptor: BorrowedFd<'_>) -> Result<Reply, LinkError> {
-    exchange(question, Some(descriptor), false)
+    settled(exchange(question, Some(descriptor), Wait::Bounded))
 }
 
 /// Asks what only the network can answer, and waits as long as the proxy lives.
 pub(crate) fn ask_patiently(question: &ToProxy) -> Result<Reply, LinkError> {
-    exchange(question, None, true)
+    settled(exchange(question, None, Wait::Patient))
+}
+
+/// The same, but a signal ends the wait: then there is no answer.
+pub(crate) fn ask_until_signal(question: &ToProxy) -> Result<Option<Reply>, LinkError> {
+    exchange(question, None, Wait::UntilSignal)
+}
+
+fn settled(outcome: Result<Option<Reply>, LinkError>) -> Result<Reply, LinkError> {
+    outcome?.ok_or(LinkError::Lost)
 }
 
 fn exchange(
     question: &ToProxy,
     descriptor: Option<BorrowedFd<'_>>,
-    patient: bool,
-) -> Result<Reply, LinkError> {
+    wait: Wait,
+) -> Result<Option<Reply>, LinkError> {
     let bytes = wire::encode(question).map_err(|_| LinkError::Lost)?;
     // A pooled connection may have died with an earlier proxy call of a vanished thread: one more try is fresh.
     let connection = Connection::claim(false)?;
@@ -140,14 +160,14 @@ fn exchange(
             connection.discard();
             let connection = Connection::claim(true)?;
             send(connection.socket.as_fd(), &bytes, descriptor).map_err(|_| LinkError::Lost)?;
-            return connection.finish(patient);
+            return connection.finish(wait);
         }
         Err(_) => {
             connection.discard();
             return Err(LinkError::Lost);
         }
     }
-    connection.finish(patient)
+    connection.finish(wait)
 }
 
 /// A connection that this thread has to itself.
@@ -188,22 +208,25 @@ impl Connection {
         None
     }
 
-    fn finish(self, patient: bool) -> Result<Reply, LinkError> {
-        match receive(self.socket.as_fd(), patient) {
-            Ok(reply) => {
-                self.give_back();
-                Ok(reply)
-            }
-            // It has been heard to the end.
-            Err(LinkError::Full(errno)) => {
-                self.give_back();
-                Err(LinkError::Full(errno))
-            }
-            Err(error) => {
-                self.discard();
-                Err(error)
-            }
+    fn finish(self, wait: Wait) -> Result<Option<Reply>, LinkError> {
+        let limit = |limit| {
+            let _ = sockopt::set_socket_timeout(&self.socket, sockopt::Timeout::Recv, limit);
+        };
+        if wait == Wait::UntilSignal {
+            // The kernel goes on with a call after a signal only if its wait has no limit.
+            limit(None);
         }
+        let outcome = receive(self.socket.as_fd(), wait);
+        if wait == Wait::UntilSignal {
+            limit(Some(PATIENCE));
+        }
+        match outcome {
+            // It has been heard to the end.
+            Ok(Some(_)) | Err(LinkError::Full(_)) => self.give_back(),
+            // Its answer is still to come: it must not be taken for another's.
+            Ok(None) | Err(_) => self.discard(),
+        }
+        outcome
     }
 
     fn give_back(self) {
@@ -298,7 +321,7 @@ fn greet(settings: bool) -> Result<(OwnedFd, Reply), LinkError> {
     };
     let bytes = wire::encode(&ToProxy::Hello(hello)).map_err(|_| LinkError::Lost)?;
     send(socket.as_fd(), &bytes, None).map_err(|_| LinkError::Lost)?;
-    let reply = receive(socket.as_fd(), false)?;
+    let reply = settled(receive(socket.as_fd(), Wait::Bounded))?;
     match &reply.answer {
         FromProxy::Welcome(welcome) if welcome.version == Version::OURS => Ok((socket, reply)),
         _ => Err(LinkError::Lost),
@@ -330,20 +353,22 @@ fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>
     }
 }
 
-/// Waits for a packet and tells its length, so that no more memory is touched than it needs.
-fn next_length(socket: BorrowedFd<'_>, patient: bool) -> Result<usize, LinkError> {
+/// Waits for a packet and tells its length, so that no more memory is touched than it needs; none if a signal came.
+fn next_length(socket: BorrowedFd<'_>, wait: Wait) -> Result<Option<usize>, LinkError> {
     loop {
         match rustix::net::recv(socket, &mut [0_u8; 0], RecvFlags::PEEK | RecvFlags::TRUNC) {
-            Ok((_, length)) if (1..=MAX_PACKET).contains(&length) => return Ok(length),
+            Ok((_, length)) if (1..=MAX_PACKET).contains(&length) => return Ok(Some(length)),
+            Err(Errno::INTR) if wait == Wait::UntilSignal => return Ok(None),
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) if patient => {}
+            Err(Errno::AGAIN) if wait != Wait::Bounded => {}
             Ok(_) | Err(_) => return Err(LinkError::Lost),
         }
     }
 }
 
-fn receive(socket: BorrowedFd<'_>, patient: bool) -> Result<Reply, LinkError> {
-    let mut bytes = vec![0; next_length(socket, patient)?];
+fn receive(socket: BorrowedFd<'_>, wait: Wait) -> Result<Option<Reply>, LinkError> {
+    let Some(length) = next_length(socket, wait)? else { return Ok(None) };
+    let mut bytes = vec![0; length];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let (n_read, is_cut) = loop {
@@ -365,7 +390,7 @@ fn receive(socket: BorrowedFd<'_>, patient: bool) -> Result<Reply, LinkError> {
     let answer: FromProxy = wire::decode(&bytes[..n_read]).map_err(|_| LinkError::Lost)?;
     let n_here = descriptors.iter().flatten().count();
     match n_here == answer.n_descriptors() {
-        true => Ok(Reply { answer, descriptors }),
+        true => Ok(Some(Reply { answer, descriptors })),
         // What came found no number.
         false if is_cut => Err(LinkError::Full(Errno::MFILE)),
         false => Err(LinkError::Lost),

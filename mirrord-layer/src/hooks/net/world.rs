@@ -69,7 +69,10 @@ impl World for Process {
     }
 
     fn ask_patiently(&self, question: SocketQuestion) -> Answered {
-        engine::work(|| settle(link::ask_patiently(&ToProxy::Socket(question))))
+        engine::work(|| match link::ask_until_signal(&ToProxy::Socket(question)).transpose() {
+            Some(reply) => settle(reply),
+            None => Err(Errno(libc::EINTR)),
+        })
     }
 
     fn install(&self, socket: Socket, fresh: &OwnedFd) -> Outcome<()> {
