@@ -196,21 +196,49 @@ pub(super) fn recvmsg(caller: &Caller<'_>) -> Option<Answer> {
     Some(receive_message(caller, &held, &header, caller.int(2)))
 }
 
-/// One message at a time is what a guest must be content with.
+/// As many messages as there is room for; who has one already is not told of what keeps the others away.
 pub(super) fn recvmmsg(caller: &Caller<'_>) -> Option<Answer> {
-    let first = caller.argument(1);
-    let header = Header::read(caller, first).filter(|header| header.name != 0 && caller.unsigned(2) > 0)?;
+    let (first, n_wanted) = (caller.argument(1), caller.unsigned(2).min(1024));
+    let header = |index: u64| Header::read(caller, first + MESSAGE * index).filter(|header| header.name != 0);
+    header(0).filter(|_| n_wanted > 0)?;
     let held = hearing(caller)?;
-    Some(match receive_message(caller, &held, &header, caller.int(3) & !libc::MSG_WAITFORONE) {
-        Answer::Done(length) => {
-            let length = u32::try_from(length).unwrap_or(0);
-            match caller.memory().write(first + LENGTH, &length.to_ne_bytes()) {
-                Ok(()) => Answer::Done(1),
-                Err(errno) => Answer::Failed(errno),
-            }
+    let limit = match caller.argument(4) {
+        0 => None,
+        place => match caller.memory().bytes(place, 16) {
+            Ok(limit) => Some(duration(&limit)),
+            Err(errno) => return Some(Answer::Failed(errno)),
+        },
+    };
+    let (begun, mut n_received) = (std::time::Instant::now(), 0);
+    let mut flags = caller.int(3) & !libc::MSG_WAITFORONE;
+    while n_received < i64::from(n_wanted)
+        && let Some(header) = header(n_received.unsigned_abs())
+    {
+        let answer = receive_message(caller, &held, &header, flags);
+        let Answer::Done(length) = answer else {
+            return Some(if n_received == 0 { answer } else { Answer::Done(n_received) });
+        };
+        let length = u32::try_from(length).unwrap_or(0);
+        if let Err(errno) = caller.memory().write(header.place + LENGTH, &length.to_ne_bytes()) {
+            return Some(Answer::Failed(errno));
         }
-        answer => answer,
-    })
+        n_received += 1;
+        if caller.int(3) & libc::MSG_WAITFORONE != 0 {
+            flags |= MSG_DONTWAIT;
+        }
+        // The kernel, too, looks at the clock only when something has come.
+        if limit.is_some_and(|limit| begun.elapsed() >= limit) {
+            break;
+        }
+    }
+    Some(Answer::Done(n_received))
+}
+
+/// A `timespec`.
+fn duration(bytes: &[u8]) -> std::time::Duration {
+    let number =
+        |from| bytes.get(from..from + 8).and_then(|it| it.try_into().ok()).map_or(0, u64::from_ne_bytes);
+    std::time::Duration::from_secs(number(0)).saturating_add(std::time::Duration::from_nanos(number(8)))
 }
 
 fn receive_message(caller: &Caller<'_>, held: &Held, header: &Header, flags: c_int) -> Answer {

@@ -138,6 +138,10 @@ fn connect(caller: &Caller<'_>) -> Option<Answer> {
     let inode = socket.inode().ok()?;
     let connecting =
         || caller.supervisor.sockets.connecting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if socket.is_nonblocking() && connecting().contains(&inode) {
+        // It was interrupted while it still waited, and does not wait any more.
+        return Some(Answer::Failed(Errno(libc::EALREADY)));
+    }
     let outcome = if connecting().remove(&inode) {
         // It was interrupted, and begins anew: the first one is still under way.
         relay::finish(caller, socket)
