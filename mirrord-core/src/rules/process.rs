@@ -32,7 +32,6 @@ const BUILD_TOOLS: &[&str] = &[
     "collect2",
     "cargo-watch",
     "debugserver",
-    "jspawnhelper",
     "bazel-real",
     "clang",
 ];

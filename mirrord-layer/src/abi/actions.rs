@@ -11,6 +11,8 @@ use libc::mode_t;
 const N_ACTIONS: usize = 16;
 const DUPLICATE: c_int = 1;
 const OPEN: c_int = 2;
+const CHANGE_DIRECTORY: c_int = 3;
+const CHANGE_DIRECTORY_TO: c_int = 4;
 
 /// The list, as its owner sees it.
 #[derive(Clone, Copy)]
@@ -22,7 +24,8 @@ struct List {
     reserved: [c_int; 16],
 }
 
-/// One action, with the fields of an open; of a duplication, `second` is the number that it gets.
+/// One action, with the fields of an open; of a duplication, `second` is the number that it gets, and of a change of
+/// directory, the two numbers are one path.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Action {
@@ -33,6 +36,14 @@ struct Action {
     path: *const c_char,
     flags: c_int,
     mode: mode_t,
+}
+
+impl Action {
+    /// Where a change of directory leads.
+    fn directory(&self) -> *const c_char {
+        // SAFETY: both fields begin where the union of the actions begins, which holds a pointer then.
+        unsafe { (&raw const self.fd).cast::<*const c_char>().read() }
+    }
 }
 
 const NOTHING: Action = Action { tag: 0, padding: 0, fd: -1, second: -1, path: null(), flags: 0, mode: 0 };
@@ -69,15 +80,20 @@ impl Actions {
         let mut is_changed = false;
         for (index, action) in actions.iter().enumerate() {
             self.places[index] = *action;
-            if action.tag != OPEN {
-                continue;
-            }
-            match open(action.path, action.flags, action.mode) {
+            let outcome = match action.tag {
+                OPEN => open(action.path, action.flags, action.mode),
+                CHANGE_DIRECTORY => open(action.directory(), libc::O_PATH | libc::O_DIRECTORY, 0),
+                _ => None,
+            };
+            match outcome {
                 None => {}
                 Some(Err(error)) => return Some(Err(error)),
                 Some(Ok(opened)) => {
-                    let number = opened.as_raw_fd();
-                    self.places[index] = Action { tag: DUPLICATE, fd: number, second: action.fd, ..NOTHING };
+                    let fd = opened.as_raw_fd();
+                    self.places[index] = match action.tag {
+                        OPEN => Action { tag: DUPLICATE, fd, second: action.fd, ..NOTHING },
+                        _ => Action { tag: CHANGE_DIRECTORY_TO, fd, ..NOTHING },
+                    };
                     self.opened[index] = Some(opened);
                     is_changed = true;
                 }
