@@ -22,6 +22,18 @@ pub enum Tongue {
     Python,
     /// node.
     Node,
+    /// node, asked to have its files read by `io_uring(7)`.
+    NodeRings,
+    /// Debian's Ruby.
+    Ruby,
+    /// Perl.
+    Perl,
+    /// PHP, with curl.
+    Php,
+    /// Java 17.
+    Java,
+    /// cargo, as a program of this package that stands on tokio.
+    Rust,
     /// The C compiler, first.
     C,
     /// The same, without a loader.
@@ -53,9 +65,18 @@ impl Guest {
             (Tongue::Shell, "curl") => &["bash", "curl"],
             (Tongue::Shell, "redis") => &["bash", "redis-cli", "redis-server"],
             (Tongue::Shell, "names") => &["bash", "dig"],
+            (Tongue::Shell, "git") => &["bash", "git"],
+            (Tongue::Shell, "wget") => &["bash", "wget"],
+            (Tongue::Shell, "tar") => &["bash", "tar"],
+            (Tongue::Shell, "psql") => &["bash", "psql", "postgres"],
             (Tongue::Shell, _) => &["bash"],
             (Tongue::Python, _) => &["python3"],
-            (Tongue::Node, _) => &["node"],
+            (Tongue::Node | Tongue::NodeRings, _) => &["node"],
+            (Tongue::Ruby, _) => &["ruby"],
+            (Tongue::Perl, _) => &["perl"],
+            (Tongue::Php, _) => &["php"],
+            (Tongue::Java, _) => &["java", "javac", "jar"],
+            (Tongue::Rust, _) => &[],
             (Tongue::C | Tongue::Static, _) => &["gcc"],
             (Tongue::Musl, _) => &["musl-gcc"],
             (Tongue::Go | Tongue::GoStripped, _) => &["go"],
@@ -68,28 +89,42 @@ impl Guest {
     /// Inside the pod, bare.
     #[must_use]
     pub fn inside(&self, pod: &Pod) -> Command {
-        let mut command = match self.tongue {
-            Tongue::Shell | Tongue::Python | Tongue::Node => pod.command_in("/tmp", self.interpreter()),
-            _ => {
-                let program = self.compile();
-                let there = format!("/opt/{}", program.file_name().unwrap().to_string_lossy());
-                fs::create_dir_all(pod.path("/opt")).unwrap();
-                let copy = pod.path(&there);
-                if !copy.exists() {
-                    programs::copy(&program, &copy);
-                }
-                pod.command_in("/tmp", there)
+        let carry = |program: &Path| {
+            let there = format!("/opt/{}", program.file_name().unwrap().to_string_lossy());
+            fs::create_dir_all(pod.path("/opt")).unwrap();
+            let copy = pod.path(&there);
+            if !copy.exists() {
+                programs::copy(program, &copy);
             }
+            there
         };
-        command.args(self.text());
-        command
+        match (self.interpreter(), self.tongue) {
+            (Some(interpreter), Tongue::Java) => {
+                let mut command = pod.command_in("/tmp", interpreter);
+                command.args(JAVA).arg("-cp").arg(carry(&self.compile())).arg("Main");
+                command
+            }
+            (Some(interpreter), _) => {
+                let mut command = pod.command_in("/tmp", interpreter);
+                command.args(self.text());
+                command
+            }
+            (None, _) => pod.command_in("/tmp", carry(&self.compile())),
+        }
     }
 
     /// Outside, as a guest.
     #[must_use]
     pub fn outside(&self, session: &Session) -> Command {
         let mut command = session.command(&self.program());
-        command.args(self.text());
+        if self.name == "git" {
+            // It counts as a tool that builds, which is left alone unless somebody asks for it.
+            command.env("MIRRORD_SKIP_BUILD_TOOLS", "false");
+        }
+        match self.tongue {
+            Tongue::Java => command.args(JAVA).arg("-cp").arg(self.compile()).arg("Main"),
+            _ => command.args(self.text()),
+        };
         command
     }
 
@@ -99,10 +134,7 @@ impl Guest {
     /// When it cannot be made.
     #[must_use]
     pub fn program(&self) -> PathBuf {
-        match self.tongue {
-            Tongue::Shell | Tongue::Python | Tongue::Node => self.interpreter(),
-            _ => self.compile(),
-        }
+        self.interpreter().unwrap_or_else(|| self.compile())
     }
 
     /// Compiles it, once for each run of the tests.
@@ -116,39 +148,85 @@ impl Guest {
             }
             Tongue::Go => build(self.name, "go", "go", "go", &["build"], &[]),
             Tongue::GoStripped => build(self.name, "stripped", "go", "go", &["build", "-ldflags=-s -w"], &[]),
+            Tongue::Rust => built().join(format!("{}-guest", self.name)),
+            Tongue::Java => archive(self.name),
             Tongue::GoWithC => build(self.name, "cgo", "go", "go", &["build", "-tags=netcgo"], &[]),
             _ => build(self.name, "", "c", "gcc", c, libraries),
         }
     }
 
-    fn interpreter(&self) -> PathBuf {
+    fn interpreter(&self) -> Option<PathBuf> {
         let name = match self.tongue {
             Tongue::Shell => "bash",
             Tongue::Python => "python3",
             Tongue::Node => "node",
-            _ => "cc",
+            Tongue::NodeRings => "env",
+            Tongue::Ruby => "ruby",
+            Tongue::Perl => "perl",
+            Tongue::Php => "php",
+            Tongue::Java => "java",
+            _ => return None,
         };
-        system(name).unwrap()
+        Some(system(name).unwrap())
     }
 
     /// The text goes as an argument, so that it need not be a file in two places.
     fn text(&self) -> Vec<String> {
-        let (flag, folder, ending) = match self.tongue {
-            Tongue::Shell => ("-c", "sh", "sh"),
-            Tongue::Python => ("-c", "python", "py"),
-            Tongue::Node => ("-e", "node", "js"),
+        let (flags, folder, ending): (&[&str], _, _) = match self.tongue {
+            Tongue::Shell => (&["-c"], "sh", "sh"),
+            Tongue::Python => (&["-c"], "python", "py"),
+            Tongue::Node => (&["-e"], "node", "js"),
+            Tongue::NodeRings => (&["UV_USE_IO_URING=1", "node", "-e"], "node", "js"),
+            Tongue::Ruby => (&["-e"], "ruby", "rb"),
+            Tongue::Perl => (&["-e"], "perl", "pl"),
+            // Without the settings of this machine, which the pod does not have.
+            Tongue::Php => (&["-n", "-d", "extension=curl", "-r"], "php", "php"),
             _ => return Vec::new(),
         };
-        let path = guests().join(folder).join(format!("{}.{ending}", self.name));
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        vec![flag.to_owned(), text]
+        let text = text_of(folder, &format!("{}.{ending}", self.name));
+        let text = text.strip_prefix("<?php").unwrap_or(&text).to_owned();
+        flags.iter().map(|flag| (*flag).to_owned()).chain([text]).collect()
     }
+}
+
+/// How Java starts soonest, and leaves nothing.
+const JAVA: [&str; 5] =
+    ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:-UsePerfData", "-Xmx256m"];
+
+/// A guest's text, or another that a story needs.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn text_of(folder: &str, name: &str) -> String {
+    let path = guests().join(folder).join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The folder of the guests' texts.
 #[must_use]
 pub fn guests() -> PathBuf {
     repository().join("tests/guests")
+}
+
+/// Has a guest in Java compiled into one file, if what there is is older than its text.
+fn archive(name: &str) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _held = ONE_AT_A_TIME.lock();
+    let source = guests().join("java").join(format!("{name}.java"));
+    let folder = built().join("guests");
+    let (classes, program) = (folder.join(format!("{name}-classes")), folder.join(format!("{name}.jar")));
+    let changed = |path: &Path| path.metadata().and_then(|it| it.modified()).ok();
+    if changed(&program) < changed(&source) {
+        fs::create_dir_all(&classes).unwrap();
+        let fresh = folder.join(format!("{name}-{}.jar", std::process::id()));
+        let compiled = Command::new("javac").arg("-d").arg(&classes).arg(&source).status().unwrap();
+        assert!(compiled.success(), "cannot compile {}", source.display());
+        let packed = Command::new("jar").arg("cf").arg(&fresh).arg("-C").arg(&classes).arg(".").status();
+        assert!(packed.unwrap().success(), "cannot pack {}", classes.display());
+        fs::rename(fresh, &program).unwrap();
+    }
+    program
 }
 
 /// Has a guest compiled, if what there is is older than its text.

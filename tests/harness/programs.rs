@@ -38,7 +38,7 @@ pub fn mirrord() -> PathBuf {
 /// A program of this machine that the pod has, too, so that both runs are of the same file.
 #[must_use]
 pub fn system(name: &str) -> Option<PathBuf> {
-    ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+    ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/lib/postgresql/15/bin"]
         .iter()
         .map(|folder| Path::new(folder).join(name))
         .find(|it| it.exists())

@@ -36,6 +36,7 @@ guests! {
     children_of_the_shell_are_guests: compare Shell "children", reading;
     python_reads_files: compare Python "files", reading;
     python_changes_files: compare_writer Python "write", writing;
+    python_replaces_files: compare_writer Python "replaced", writing;
     python_connects: compare Python "tcp", reading;
     python_sends_datagrams: compare Python "udp", reading;
     python_resolves: compare Python "names", reading;
@@ -48,6 +49,7 @@ guests! {
     c_changes_files: compare_writer C "write", writing;
     c_connects: compare C "sockets", reading;
     c_sends_datagrams: compare C "datagrams", reading;
+    c_asks_from_where_it_sends: compare C "sources", reading;
     c_resolves: compare C "names", reading;
     children_of_c_are_guests: compare C "processes", reading;
 }

@@ -8,6 +8,7 @@
 mod bulk;
 mod clients;
 mod container;
+mod programs;
 mod rootless;
 mod servers;
 
@@ -39,7 +40,11 @@ fn compare(guest: Guest, feature: &Value) {
     if let Some(why) = guest.missing() {
         return skip(&why);
     }
-    let pod = pod();
+    compare_in(pod(), guest, feature);
+}
+
+/// The same in another pod.
+fn compare_in(pod: &Pod, guest: Guest, feature: &Value) {
     let bare = Transcript::of(&mut guest.inside(pod));
     let mut differences = Vec::new();
     for (data_path, engine) in wanted_ways() {

@@ -62,7 +62,7 @@ fn borrow_programs() -> io::Result<()> {
             make_read_only(name)?;
         }
     }
-    for name in ["etc/alternatives", "etc/ssl"] {
+    for name in ["etc/alternatives", "etc/ssl", "etc/java-17-openjdk"] {
         let there = Path::new("/").join(name);
         if there.is_dir() {
             fs::create_dir_all(name)?;

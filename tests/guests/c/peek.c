@@ -1,0 +1,11 @@
+// Looking at bytes without taking them, and asking how many there are.
+#include "story.h"
+#include <sys/ioctl.h>
+
+int main(void) {
+    char b[64]; int left = -1, fd = connected(7); send(fd, "looked at", 9, 0); said("peek", b, recv(fd, b, 9, MSG_PEEK | MSG_WAITALL)); said("peek 3", b, recv(fd, b, 3, MSG_PEEK)); said("peek again", b, recv(fd, b, 9, MSG_PEEK)); say("FIONREAD", ioctl(fd, FIONREAD, &left)); printf("%d\n", left);
+    struct iovec v[2] = {{b, 2}, {b + 10, 20}}; struct msghdr m = {.msg_iov = v, .msg_iovlen = 2}; say("recvmsg", recvmsg(fd, &m, MSG_PEEK)); said("second", b + 10, 7); struct sockaddr_in from; socklen_t n = sizeof from; said("recvfrom", b, recvfrom(fd, b, 4, MSG_PEEK, (struct sockaddr *)&from, &n)); said("taken", b, recv(fd, b, 6, 0)); said("rest", b, recv(fd, b, 9, MSG_PEEK)); said("rest taken", b, read(fd, b, 9)); say("nothing", recv(fd, b, 9, MSG_PEEK | MSG_DONTWAIT)); ioctl(fd, FIONREAD, &left); printf("%d\n", left);
+    shutdown(fd, SHUT_WR); say("peek at the end", recv(fd, b, 9, MSG_PEEK)); say("and again", recv(fd, b, 9, MSG_PEEK)); say("end", recv(fd, b, 9, 0)); close(fd); fd = connected(7003); recv(fd, b, 5, MSG_WAITALL); say("MSG_OOB", recv(fd, b, 1, MSG_OOB)); say("SIOCOUTQ", ioctl(fd, TIOCOUTQ, &left)); printf("%d\n", left); close(fd);
+    struct sockaddr_in a = internet(7), peer; fd = socket(AF_INET, SOCK_DGRAM, 0); sendto(fd, "first datagram", 14, 0, (struct sockaddr *)&a, sizeof a); n = sizeof peer; said("peek", b, recvfrom(fd, b, 5, MSG_PEEK, (struct sockaddr *)&peer, &n)); printf("%s %d\n", inet_ntoa(peer.sin_addr), ntohs(peer.sin_port)); said("true length", b, recv(fd, b, 5, MSG_PEEK | MSG_TRUNC)); ioctl(fd, FIONREAD, &left); printf("%d\n", left); struct msghdr u = {.msg_iov = v, .msg_iovlen = 1, .msg_name = &peer, .msg_namelen = sizeof peer}; say("recvmsg", recvmsg(fd, &u, MSG_PEEK)); printf("%x %u %s\n", u.msg_flags, u.msg_namelen, inet_ntoa(peer.sin_addr)); said("taken", b, recv(fd, b, sizeof b, 0)); say("nothing", recv(fd, b, 9, MSG_PEEK | MSG_DONTWAIT));
+    say("empty", sendto(fd, "", 0, 0, (struct sockaddr *)&a, sizeof a)); struct pollfd p = {fd, POLLIN, 0}; poll(&p, 1, 5000); say("peek at nothing", recv(fd, b, 9, MSG_PEEK)); say("taken", recv(fd, b, 9, 0)); return 0;
+}

@@ -1,0 +1,32 @@
+# Files, sockets, names and children, in the ways of Perl.
+use strict; use warnings; use IO::Socket::INET; use IO::Socket::UNIX; use IO::Select; use HTTP::Tiny; use File::Find; use File::Copy; use File::Temp; use Socket qw(:all); use Fcntl qw(:DEFAULT :flock :seek); use POSIX ();
+$| = 1; my $H = '10.77.0.2';
+sub show { my ($name, $deed) = @_; $! = 0; my @got = eval { $deed->() }; my $error = $@; $error =~ s/ at -e.*//s; print "$name ", $error ? "!! $error" : '-> ' . join('|', map { $_ // 'undef' } @got), "\n"; }
+show('slurp', sub { local $/; open my $f, '<', '/app/config.toml' or die $!; <$f> });
+show('lines', sub { open my $f, '<', '/data/orders.txt' or die $!; my @l = <$f>; scalar @l, $l[-1] });
+show('stat', sub { my @s = stat '/data/orders.txt'; @s[2, 3, 7, 9] });
+show('tests', sub { map { (-e $_ ? 1 : 0) . (-d _ ? 1 : 0) . (-l $_ ? 1 : 0) } '/data/link', '/data/dangling', '/data/deep', '/data/none' });
+show('none', sub { open my $f, '<', '/data/none' or die "$!"; 1 });
+show('opendir', sub { opendir my $d, '/data/many' or die $!; my @n = sort grep { !/^\./ } readdir $d; scalar @n, $n[42] });
+show('glob', sub { sort glob '/data/many/file-1?0' });
+show('find', sub { my @n; find(sub { push @n, $File::Find::name if -f }, '/data/deep'); sort @n });
+show('readlink', sub { readlink '/data/absolute-link' });
+show('binary', sub { open my $f, '<:raw', '/data/big' or die $!; seek $f, -8, SEEK_END; read $f, my $b, 8; unpack 'H*', $b });
+show('write', sub { my $p = '/data/out/perl'; mkdir $p or die $!; open my $f, '>', "$p/a" or die $!; print $f "one\n"; close $f; open $f, '>>', "$p/a"; print $f "two\n"; close $f; copy("$p/a", "$p/b"); rename "$p/b", "$p/c"; symlink 'c', "$p/l"; link "$p/c", "$p/h"; chmod 0600, "$p/c"; utime 1, 2, "$p/c"; truncate "$p/a", 3; my @s = stat "$p/l"; open $f, '+<', "$p/a"; flock $f, LOCK_EX or die $!; my $l = <$f>; my @n = sort map { s/.*\///r } glob "$p/*"; unlink glob "$p/*"; rmdir $p or die $!; $s[2] & 07777, $s[3], $s[9], $l, @n });
+show('in place', sub { my $p = '/data/out/perl-i'; copy('/data/orders.txt', $p); local ($^I, @ARGV) = ('', $p); while (<>) { s/apples/pears/; print } open my $f, '<', $p; my $l = <$f>; unlink $p; $l });
+show('tcp', sub { my $s = IO::Socket::INET->new(PeerAddr => 'web.shop', PeerPort => 7003, Timeout => 5) or die "$@"; my $l = <$s>; print $s 'abcd'; $s->shutdown(1); $l, <$s>, $s->peerhost, $s->peerport });
+show('refused', sub { IO::Socket::INET->new(PeerAddr => $H, PeerPort => 81) or die "$!"; 1 });
+show('time-out', sub { IO::Socket::INET->new(PeerAddr => $H, PeerPort => 7005, Timeout => 1) or die "$!"; 1 });
+show('not waiting', sub { socket my $s, PF_INET, SOCK_STREAM, 0; my $f = fcntl $s, F_GETFL, 0; fcntl $s, F_SETFL, $f | O_NONBLOCK; my $r = connect $s, pack_sockaddr_in(7, inet_aton($H)); my $w = IO::Select->new($s); $w->can_write(5); my $e = unpack 'i', getsockopt($s, SOL_SOCKET, SO_ERROR); syswrite $s, 'perl'; $w->can_read(5); sysread $s, my $b, 9; $e, $b });
+show('udp', sub { my $s = IO::Socket::INET->new(Proto => 'udp', PeerAddr => $H, PeerPort => 7); $s->send('datagram'); $s->recv(my $b, 99); $b, $s->peerport });
+show('unix', sub { my $s = IO::Socket::UNIX->new(Peer => '/run/shop.sock') or die $!; scalar <$s> });
+show('http', sub { my $r = HTTP::Tiny->new->get('http://web.shop/perl'); @$r{qw(status content)} });
+show('post', sub { my $r = HTTP::Tiny->new->post('http://web.shop/perl', { content => 'z' x 200000 }); @$r{qw(status content)} });
+show('names', sub { inet_ntoa(scalar gethostbyname 'db.shop'), scalar(gethostbyaddr inet_aton('10.77.0.3'), AF_INET), map { (getnameinfo $_->{addr}, NI_NUMERICHOST)[1] } (getaddrinfo 'web.shop', 80, { family => AF_INET, socktype => SOCK_STREAM })[1] });
+show('no name', sub { (getaddrinfo 'nowhere.shop', 80)[0] . '' });
+show('own server', sub { my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die $!; my $pid = fork; if (!$pid) { my $c = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $l->sockport); print $c "from a child\n"; POSIX::_exit(0) } my $s = $l->accept; my $got = <$s>; waitpid $pid, 0; $got, $s->peerhost });
+show('children', sub { my $o = `head -n 1 /data/orders.txt; exit 3`; my $c = $? >> 8; open my $p, '-|', 'tr', 'a-z', 'A-Z' if 0; open my $q, '|-', 'cat >/dev/null'; close $q; open my $r, '-|', 'cat', '/data/odd/.hidden'; my $l = <$r>; close $r; system('test', '-e', '/data/orders.txt'), $o, $c, $l });
+show('fork', sub { pipe my $r, my $w; my $pid = fork; if (!$pid) { open my $f, '<', '/app/secret.key'; print {$w} <$f>; close $w; POSIX::_exit(7) } close $w; my $l = <$r>; waitpid $pid, 0; $l, $? >> 8 });
+show('environment', sub { @ENV{qw(SHOP_NAME SHOP_ODD REDIS_URL)} });
+show('temporary', sub { my $t = File::Temp->new(DIR => '/data/out'); print $t 'x'; -e $t->filename ? 1 : 0 });
+chdir '/data/deep/er'; exec 'cat', 'still/yet/leaf';
