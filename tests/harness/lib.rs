@@ -16,4 +16,5 @@ pub mod pod;
 pub mod programs;
 pub mod running;
 pub mod session;
+pub mod suite;
 pub mod transcript;

@@ -8,9 +8,11 @@
 mod bulk;
 mod clients;
 mod container;
+mod load;
 mod programs;
 mod rootless;
 mod servers;
+mod suites;
 
 use std::{
     fs,

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::{Way, wanted_ways};
 
 /// Servers listen on the same ports of this machine: one story at a time.
-static PORTS: Mutex<()> = Mutex::new(());
+pub(crate) static PORTS: Mutex<()> = Mutex::new(());
 
 const PYTHON: Guest = Guest { tongue: Tongue::Python, name: "server" };
 const NODE: Guest = Guest { tongue: Tongue::Node, name: "server" };

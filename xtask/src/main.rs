@@ -14,6 +14,7 @@ mod lint;
 mod moments;
 mod names;
 mod needs;
+mod parity;
 mod schema;
 mod soak;
 mod test;
@@ -44,6 +45,7 @@ const DEEDS: &[Deed] = &[
         "what it costs, as ratios to a direct run, to other tools, or to `kubectl port-forward`",
         bench::bench,
     ),
+    ("parity [MODULE...]", "CPython's own tests, bare in a pod and as guests outside of it", parity::parity),
     (
         "image [--desk] [--tag TAG] [--load]",
         "the agent's image, as an archive; no engine is needed",

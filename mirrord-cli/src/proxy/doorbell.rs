@@ -3,9 +3,17 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
 };
 
+use rustix::net::sockopt;
 use tokio::net::{TcpSocket, TcpStream};
+
+/// How often a listener that does not accept is reminded: the least that there is.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+
+/// As many reminders as can be: that there is no answer means nothing.
+const MOST_SIGNS: u32 = 127;
 
 /// A connection that is about to be made: its address here is known before anybody can accept it.
 #[derive(Debug)]
@@ -24,6 +32,12 @@ impl Doorbell {
             SocketAddr::V6(_) => (TcpSocket::new_v6()?, IpAddr::V6(Ipv6Addr::LOCALHOST)),
         };
         socket.bind(SocketAddr::new(from, 0))?;
+        // A listener whose queue is full may forget whom it has answered already. Nobody speaks here, so that only a
+        // sign of life tells it again that we are there, or tells us that it does not know us any more.
+        socket.set_keepalive(true)?;
+        sockopt::set_tcp_keepidle(&socket, SIGN_OF_LIFE)?;
+        sockopt::set_tcp_keepintvl(&socket, SIGN_OF_LIFE)?;
+        sockopt::set_tcp_keepcnt(&socket, MOST_SIGNS)?;
         let from = socket.local_addr()?;
         Ok(Self { socket, from, to })
     }

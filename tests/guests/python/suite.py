@@ -1,6 +1,6 @@
 # Tests of CPython's own, one module of them: what becomes of each, as a line of JSON.
 # suite.py MODULE FOLDER FIRST [NAME...]: from the test of that number on, or only those that are named.
-import faulthandler, importlib, json, os, sys, time, unittest
+import faulthandler, importlib, json, os, shutil, sys, time, unittest
 module, folder, first, names = sys.argv[1], sys.argv[2], int(sys.argv[3]), set(sys.argv[4:])
 out = os.fdopen(os.dup(1), 'w', buffering=1)
 trouble = os.fdopen(os.dup(2), 'w', buffering=1)
@@ -21,6 +21,10 @@ class Result(unittest.TestResult):
         tell(begins=test.id()); faulthandler.dump_traceback_later(60, exit=True, file=trouble)
     def stopTest(self, test):
         faulthandler.cancel_dump_traceback_later()
+        if self.told[0] in ('error', 'failed'):
+            # What it has left must not make the next one fail, too.
+            os.chdir(folder)
+            for name in os.listdir(folder): path = os.path.join(folder, name); shutil.rmtree(path, True) if os.path.isdir(path) else os.path.lexists(path) and os.unlink(path)
         tell(test=test.id(), outcome=self.told[0], why=self.told[1], seconds=round(time.monotonic() - self.began, 2)); super().stopTest(test)
     def note(self, test, outcome, why):
         if hasattr(test, '_testMethodName'): self.told = outcome, why

@@ -14,6 +14,7 @@ use mirrord_protocol::{
 use tokio::{
     net::{TcpStream, UnixStream},
     sync::oneshot,
+    time::Instant,
 };
 
 use super::{Incoming, Ringing, lock};
@@ -33,6 +34,8 @@ enum Delivery {
     Done,
     /// Nobody is there.
     Refused(Option<OwnedFd>),
+    /// The listener does not know the bell any more: its queue was full, or it is gone.
+    Forgotten(Option<OwnedFd>),
 }
 
 impl Incoming {
@@ -50,7 +53,7 @@ impl Incoming {
             let Some(listener) = listener.filter(|listener| refused != Some(listener.inode)) else { break };
             match self.try_at(&link, listener, arrival, connection).await {
                 Delivery::Done => return,
-                Delivery::Refused(returned) => connection = returned,
+                Delivery::Refused(returned) | Delivery::Forgotten(returned) => connection = returned,
             }
             refused = Some(listener.inode);
             self.check_refused(listener.inode).await;
@@ -66,7 +69,11 @@ impl Incoming {
         arrival: Arrival,
         mut connection: Option<OwnedFd>,
     ) -> Delivery {
-        for place in doorbell::places(listener.bound) {
+        let deadline = Instant::now() + PATIENCE;
+        let places = doorbell::places(listener.bound);
+        let mut at = 0;
+        while let Some(place) = places.get(at).copied() {
+            at += 1;
             let doorbell = match Doorbell::new(self.doorbell, place) {
                 Ok(doorbell) => doorbell,
                 Err(error) => {
@@ -80,7 +87,15 @@ impl Incoming {
             lock(&self.ringing).insert(from, Ringing { arrival, connection, is_foreign, accepted_tx });
             let rung = tokio::time::timeout(PATIENCE, doorbell.ring()).await;
             if let Ok(Ok(stream)) = rung {
-                return self.wait(link, from, stream, arrival, accepted_rx).await;
+                match self.wait(link, from, stream, arrival, accepted_rx).await {
+                    // Whether it is gone, only ringing again can tell.
+                    Delivery::Forgotten(returned) if Instant::now() < deadline => {
+                        connection = returned;
+                        at -= 1;
+                        continue;
+                    }
+                    delivery => return delivery,
+                }
             }
             let ringing = lock(&self.ringing).remove(&from);
             let Some(ringing) = ringing else { return Delivery::Done };
@@ -97,15 +112,19 @@ impl Incoming {
         arrival: Arrival,
         mut accepted_rx: oneshot::Receiver<Option<OwnedFd>>,
     ) -> Delivery {
+        let mut nothing = [0];
         tokio::select! {
             biased;
             accepted = &mut accepted_rx => if let Ok(connection) = accepted {
                 self.begin(link, stream, arrival, connection);
             },
             // Nobody speaks before he has accepted: this is the end of the listener, or of the one who took it.
-            _ = stream.readable() => {
+            heard = stream.peek(&mut nothing) => {
                 if let Some(ringing) = lock(&self.ringing).remove(&from) {
-                    return Delivery::Refused(ringing.connection);
+                    return match heard {
+                        Ok(_) => Delivery::Refused(ringing.connection),
+                        Err(_) => Delivery::Forgotten(ringing.connection),
+                    };
                 }
                 if let Ok(connection) = accepted_rx.await {
                     self.begin(link, stream, arrival, connection);
