@@ -1,9 +1,10 @@
 // A socket that does not wait, watched before it is connected: which events come, and when.
 #include "story.h"
+#include <time.h>
 
 static int ep;
 static void watch(const char *name, int op, int fd, uint32_t events) { struct epoll_event e = {.events = events, .data.fd = fd}; say(name, epoll_ctl(ep, op, fd, &e)); }
-static uint32_t wait_for(uint32_t wanted) { struct epoll_event e[4]; uint32_t seen = 0; for (int i = 0; i < 50 && (seen & wanted) != wanted; i++) { seen = 0; int n = epoll_wait(ep, e, 4, 100); for (int k = 0; k < n; k++) seen |= e[k].events; } return seen; }
+static uint32_t wait_for(uint32_t wanted) { struct epoll_event e[4]; uint32_t seen = 0; for (time_t end = time(NULL) + 5; time(NULL) <= end && (seen & wanted) != wanted;) { seen = 0; int n = epoll_wait(ep, e, 4, 100); for (int k = 0; k < n; k++) seen |= e[k].events; } return seen; }
 static int error_of(int fd) { int e = -1; socklen_t n = sizeof e; getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &n); return e; }
 
 static void once(int port, uint32_t mode, const char *name) {

@@ -31,9 +31,7 @@ const MODULES: &[&str] = &[
     "test_epoll",
     "test_fileio",
     "test_tempfile",
-    "test_glob",
     "test_mmap",
-    "test_socketserver",
 ];
 
 fn main() -> ExitCode {

@@ -36,10 +36,18 @@ fn look(caller: &Caller<'_>, link: &str) -> Option<Place> {
 /// `getcwd(2)`: the kernel has no path for a directory that lies there.
 pub(super) fn tell(caller: &Caller<'_>, out: u64, size: usize) -> Outcome<Answer> {
     let Some(Place { there: true, mut path }) = of(caller, AT_FDCWD) else { return Ok(Answer::Continue) };
+    if path.ends_with(b" (deleted)") && has_no_name(&caller.link("cwd")) {
+        return Err(Errno(libc::ENOENT));
+    }
     path.push(0);
     if path.len() > size {
         return Err(Errno(libc::ERANGE));
     }
     caller.memory().write(out, &path)?;
     Ok(Answer::Done(i64::try_from(path.len()).unwrap_or(0)))
+}
+
+/// Whether a directory was removed.
+fn has_no_name(link: &str) -> bool {
+    rustix::fs::stat(link).is_ok_and(|stat| stat.st_nlink == 0)
 }
