@@ -15,8 +15,8 @@ use std::{
 
 use mirrord_protocol::GuestPath;
 use rustix::{
-    fs::{RenameFlags, renameat_with},
     event::{PollFd, PollFlags, poll},
+    fs::{RenameFlags, renameat_with},
     io::Errno,
     net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair},
 };
