@@ -1,4 +1,4 @@
-//! CPython's own tests, a module at a time: what became of each, bare and as a guest, and which differences are known.
+//! `CPython`'s own tests, a module at a time: what became of each, bare and as a guest, and which differences are known.
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +38,7 @@ pub struct Verdict {
 /// What became of the tests of a module, by their names.
 pub type Told = BTreeMap<String, Verdict>;
 
-/// Why CPython's tests cannot be run here, if they cannot.
+/// Why `CPython`'s tests cannot be run here, if they cannot.
 #[must_use]
 pub fn missing() -> Option<String> {
     let tests = Path::new("/usr/lib/python3.11/test/test_os.py");
@@ -83,7 +83,7 @@ fn run(module: &str, names: &[String], command: impl Fn() -> Command) -> Told {
             match lines_rx.recv_timeout(PATIENCE) {
                 Ok(line) => match serde_json::from_str::<Value>(&line) {
                     Ok(line) => is_over |= read(&line, &mut told, &mut begun, &mut n_begun),
-                    Err(_) => continue,
+                    Err(_) => {}
                 },
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
@@ -170,9 +170,9 @@ impl Reasons {
         let text = fs::read_to_string(repository().join("docs/parity.md")).expect("docs/parity.md is there");
         let rows = text.lines().filter_map(|line| {
             let cells: Vec<&str> = line.strip_prefix("| `test_")?.split('|').map(str::trim).collect();
-            let test = format!("test_{}", cells.first()?.trim_end_matches('`'));
+            let name = format!("test_{}", cells.first()?.trim_end_matches('`'));
             let ways = cells.get(1)?.split([' ', ',']).filter(|word| *word != "all" && !word.is_empty());
-            Some(Known { test, ways: ways.map(str::to_owned).collect() })
+            Some(Known { test: name, ways: ways.map(str::to_owned).collect() })
         });
         Self(rows.collect())
     }

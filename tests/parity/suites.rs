@@ -1,4 +1,4 @@
-//! A few modules of CPython's own tests, one for each area: `cargo xtask parity` runs them all by every way.
+//! A few modules of `CPython`'s own tests, one for each area: `cargo xtask parity` runs them all by every way.
 
 use mirrord_tests::{
     ground::skip,

@@ -1,4 +1,4 @@
-//! CPython's own tests, bare in a pretend pod and as guests outside of it.
+//! `CPython`'s own tests, bare in a pretend pod and as guests outside of it.
 
 use crate::{
     build,

@@ -41,8 +41,9 @@ struct Action {
 impl Action {
     /// Where a change of directory leads.
     fn directory(&self) -> *const c_char {
-        // SAFETY: both fields begin where the union of the actions begins, which holds a pointer then.
-        unsafe { (&raw const self.fd).cast::<*const c_char>().read() }
+        // Both fields lie where the union of the actions begins, which holds a pointer then.
+        let [low, high] = [self.fd, self.second].map(|half| half.cast_unsigned() as usize);
+        std::ptr::with_exposed_provenance(low | (high << 32))
     }
 }
 

@@ -1,4 +1,4 @@
-//! CPython's own tests, bare and by every way: a table, and every difference. The deed `cargo xtask parity`.
+//! `CPython`'s own tests, bare and by every way: a table, and every difference. The deed `cargo xtask parity`.
 
 #![allow(clippy::print_stdout, reason = "it is a table for the developer")]
 
