@@ -81,10 +81,10 @@ fn run(module: &str, names: &[String], command: impl Fn() -> Command) -> Told {
         let (mut begun, mut is_over, mut hangs) = (None, false, false);
         loop {
             match lines_rx.recv_timeout(PATIENCE) {
-                Ok(line) => match serde_json::from_str::<Value>(&line) {
-                    Ok(line) => is_over |= read(&line, &mut told, &mut begun, &mut n_begun),
-                    Err(_) => {}
-                },
+                Ok(line) => {
+                    let line = serde_json::from_str(&line).unwrap_or(Value::Null);
+                    is_over |= read(&line, &mut told, &mut begun, &mut n_begun);
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     hangs = true;

@@ -172,7 +172,10 @@ fn serve(root: BorrowedFd<'_>, socket: BorrowedFd<'_>) {
             // Nothing comes of it but its outcome.
             _ => Err(rename(root, path, flags).err().unwrap_or_else(|| io::Error::from_raw_os_error(0))),
         };
-        if is_first && let Ok(file) = &opened {
+        if is_first
+            && flags & libc::O_PATH == 0
+            && let Ok(file) = &opened
+        {
             // The first close of a file asks us, too; once it is known that nobody wants to hear of it, none does.
             drop(file.try_clone());
             is_first = false;
