@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use crate::{
     answer::{Plugin, Way},
     gateway::{self, Lookup},
-    problem::ClusterError,
+    problem::{ClusterError, NoKubeconfig},
 };
 
 /// What there is to know before anything is asked.
@@ -32,7 +32,7 @@ pub(crate) fn choose(options: &ClusterOptions, look_up: Lookup) -> Result<Chosen
         let way = Way { user: "the pod's service account".to_owned(), ..Way::default() };
         Chosen { config, way }
     } else {
-        return Err(ClusterError::NoKubeconfig { looked: paths });
+        return Err(NoKubeconfig::Nowhere { looked: paths }.into());
     };
     if let Some(accepts) = options.accept_invalid_certificates {
         chosen.config.accept_invalid_certs = accepts;
@@ -90,7 +90,7 @@ fn of_files(paths: &[PathBuf], options: &ClusterOptions) -> Result<Chosen, Clust
                 KubeconfigError::Parse(error) => error.into(),
                 other => other.into(),
             };
-            ClusterError::Unreadable { path: path.clone(), source }
+            NoKubeconfig::Unreadable { path: path.clone(), source }
         })?;
     }
     let (name, context) = context(&file, paths, options.context.as_deref())?;

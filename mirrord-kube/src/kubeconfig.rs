@@ -18,7 +18,7 @@ use serde_json::Value;
 use serde_saphyr::Spanned;
 use thiserror::Error;
 
-use crate::context;
+use crate::{context, problem::NoKubeconfig};
 
 /// What would make the kubeconfig work from every environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,21 +38,9 @@ pub struct Fix {
 /// Why a kubeconfig cannot be repaired.
 #[derive(Debug, Error)]
 pub enum FixError {
-    /// There is none.
-    #[error("there is no kubeconfig{}", looked.first().map(|path| format!(" at `{}`", path.display())).unwrap_or_default())]
-    NoKubeconfig {
-        /// Where one could have been.
-        looked: Vec<PathBuf>,
-    },
-    /// It cannot be read.
-    #[error("the kubeconfig `{}` cannot be read", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    /// There is nothing to read.
+    #[error(transparent)]
+    Kubeconfig(#[from] NoKubeconfig),
     /// It does not say whose credentials are used.
     #[error("the kubeconfig has no current context that it describes")]
     NoContext,
@@ -87,13 +75,13 @@ impl FixError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoKubeconfig { .. } => Some("name one with `--kubeconfig`, or by `KUBECONFIG`".to_owned()),
+            Self::Kubeconfig(error) => Some(error.hint()),
             Self::NoContext => Some("`kubectl config use-context NAME` chooses one".to_owned()),
             Self::NotInPath { .. } => {
                 Some("run this in a shell where `kubectl get pods` works, or install the program".to_owned())
             }
             Self::Entangled { new, .. } => Some(format!("write `{new}` there yourself")),
-            Self::Unreadable { .. } | Self::NoPlugin { .. } => None,
+            Self::NoPlugin { .. } => None,
         }
     }
 }
@@ -184,17 +172,17 @@ fn or_default<'de, D: Deserializer<'de>, T: Default + DeserializeOwned>(from: D)
 fn fix_files(looked: &[PathBuf], path_var: &OsStr) -> Result<Fix, FixError> {
     let mut files = Vec::new();
     for path in looked {
-        let unreadable = |source| FixError::Unreadable { path: path.clone(), source };
+        let unreadable = |source| NoKubeconfig::Unreadable { path: path.clone(), source };
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(unreadable(error.into())),
+            Err(error) => return Err(unreadable(error.into()).into()),
         };
         let file: File = serde_saphyr::from_str(&text).map_err(|error| unreadable(error.into()))?;
         files.push((path, text, file));
     }
     if files.is_empty() {
-        return Err(FixError::NoKubeconfig { looked: looked.to_vec() });
+        return Err(NoKubeconfig::Nowhere { looked: looked.to_vec() }.into());
     }
     // Of several files, the first that says a thing is right.
     let mut currents = files.iter().filter_map(|(_, _, file)| file.current_context.as_deref());

@@ -10,16 +10,16 @@ use crate::{launch::problem::LaunchError, port_forward::ForwardError};
 /// The page of the rules that a developer needs.
 const RULES: &str = "`examples/rbac.yaml` has all that is needed";
 
-/// Why a cluster did not do what was wanted.
+/// Why there is nothing to read of a kubeconfig.
 #[derive(Debug, Error)]
-pub enum ClusterError {
-    /// No kubeconfig anywhere, and this is no pod.
+pub enum NoKubeconfig {
+    /// None anywhere, and this is no pod.
     #[error("there is no kubeconfig{}", beside(looked))]
-    NoKubeconfig {
+    Nowhere {
         /// Where one could have been.
         looked: Vec<PathBuf>,
     },
-    /// A kubeconfig that cannot be read.
+    /// One that cannot be read.
     #[error("the kubeconfig `{}` cannot be read", path.display())]
     Unreadable {
         /// The file.
@@ -28,6 +28,28 @@ pub enum ClusterError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+}
+
+impl NoKubeconfig {
+    /// What the user can do.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let hint = match self {
+            Self::Nowhere { .. } => {
+                "name one by the key `kubeconfig`, or by `KUBECONFIG`; whoever runs the cluster hands them out"
+            }
+            Self::Unreadable { .. } => "`kubectl config view` shows what a kubeconfig says",
+        };
+        hint.to_owned()
+    }
+}
+
+/// Why a cluster did not do what was wanted.
+#[derive(Debug, Error)]
+pub enum ClusterError {
+    /// There is nothing to read of a kubeconfig.
+    #[error(transparent)]
+    Kubeconfig(#[from] NoKubeconfig),
     /// A kubeconfig that says something impossible.
     #[error("{words}{}", beside(paths))]
     Malformed {
@@ -276,11 +298,7 @@ impl ClusterError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoKubeconfig { .. } => {
-                "name one by the key `kubeconfig`, or by `KUBECONFIG`; whoever runs the cluster hands them out"
-                    .to_owned()
-            }
-            Self::Unreadable { .. } => "`kubectl config view` shows what a kubeconfig says".to_owned(),
+            Self::Kubeconfig(error) => error.hint(),
             Self::Malformed { hint, .. } | Self::NoReadyPod { hint, .. } => hint.clone(),
             Self::NoCurrentContext { contexts, .. } => {
                 choose("choose one with `--context`", contexts, "the kubeconfig has none")

@@ -95,7 +95,7 @@ fn what_cannot_be_repaired_says_why() {
     assert_eq!(why("users:\n"), "the kubeconfig has no current context that it describes");
     assert!(why("users: [").ends_with("cannot be read"));
     let none = fix_files(&[PathBuf::from("/none")], OsStr::new("")).unwrap_err();
-    assert_eq!(none.to_string(), "there is no kubeconfig at `/none`");
+    assert_eq!(none.to_string(), "there is no kubeconfig (`/none`)");
 }
 
 #[test]
