@@ -19,6 +19,7 @@ use tower::{BoxError, Service, ServiceBuilder, retry::RetryLayer};
 
 use crate::{
     answer::Way,
+    buffered::Buffered,
     context::{self, Chosen},
     problem::{Ask, ClusterError},
     secret,
@@ -175,6 +176,7 @@ where
     C::Error: Into<BoxError>,
 {
     let (config, credentials) = credentials(config).await?;
+    let connector = ServiceBuilder::new().map_response(Buffered::new).service(connector);
     let tls = config.rustls_https_connector_with_connector(connector)?;
     let connections = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(tls);
     let service = ServiceBuilder::new()

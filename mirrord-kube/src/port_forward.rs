@@ -2,11 +2,12 @@
 //!
 //! Port-forwarding is a WebSocket whose messages begin with the number of a channel: 0 carries bytes both ways, 1
 //! words of failure from there, and the first message on each is the port again. `kube` has a forwarder of its own,
-//! which hands bytes through two tasks and cuts what is sent into pieces of 4 KiB; here the socket itself is the
-//! strand. A server, or a proxy before it, that refuses to switch to WebSocket is left to `kubectl`, which also speaks
+//! which hands bytes through two tasks and cuts what is sent into pieces of 4 KiB, and what is beneath it fills its
+//! buffer with zeros before each read; here the connection itself is the strand, and its frames are read in place. A server, or a proxy before it, that refuses to switch to WebSocket is left to `kubectl`, which also speaks
 //! what was before it.
 
 mod child;
+mod frame;
 mod socket;
 
 use std::sync::{
@@ -128,7 +129,8 @@ impl PortForward {
             .portforward(&self.agent.pod, &[self.agent.port])
             .map_err(kube::Error::BuildRequest)?;
         let connection = self.cluster.client().connect(request).await?;
-        Ok(Box::new(Socket::new(connection.into_stream(), self.agent.port)))
+        // Nothing was read of it yet.
+        Ok(Box::new(Socket::new(connection.into_stream().into_inner(), self.agent.port)))
     }
 
     /// A WebSocket is asked for by `get`, for which newer API servers want the right to `create` as well.

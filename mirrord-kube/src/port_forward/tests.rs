@@ -14,7 +14,6 @@ use crate::fixture::ApiServer;
 /// A strand to port 4242, and the server at its other end.
 async fn strand(opening: &[&[u8]]) -> (Socket<DuplexStream>, WebSocketStream<DuplexStream>) {
     let (here, there) = duplex(1 << 16);
-    let here = WebSocketStream::from_raw_socket(here, Role::Client, None).await;
     let mut there = WebSocketStream::from_raw_socket(there, Role::Server, None).await;
     for message in opening {
         there.send(Message::binary(message.to_vec())).await.unwrap();
@@ -188,4 +187,32 @@ async fn strands_through_kubectl_share_a_child_that_ends_with_the_last_of_them()
 fn is_running(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+#[tokio::test]
+async fn a_message_in_several_frames_and_a_ping_between_them_are_one_stream() {
+    let (here, mut there) = duplex(1 << 16);
+    let mut strand = Socket::new(here, 4242);
+    there.write_all(&[0x82, 3, 0, PORT[0], PORT[1], 0x02, 3, 0, b'a', b'b']).await.unwrap();
+    there.write_all(&[0x89, 2, b'h', b'i', 0x00, 0, 0x80, 2, b'c', b'd']).await.unwrap();
+    let mut bytes = [0; 4];
+    strand.read_exact(&mut bytes).await.unwrap();
+    assert_eq!(&bytes, b"abcd");
+    // The answer to the ping, under its mask.
+    let mut pong = [0; 8];
+    there.read_exact(&mut pong).await.unwrap();
+    assert_eq!(pong[..2], [0x8a, 0x82]);
+    let said: Vec<u8> = pong[6..].iter().zip(&pong[2..]).map(|(byte, mask)| byte ^ mask).collect();
+    assert_eq!(said, b"hi");
+}
+
+#[tokio::test]
+async fn bytes_before_a_failure_are_told_before_it() {
+    let (mut strand, mut there) = strand(OPEN).await;
+    there.send(Message::binary(b"\0last".to_vec())).await.unwrap();
+    there.send(Message::binary(b"\x01lost connection to pod\n".to_vec())).await.unwrap();
+    drop(there);
+    let mut words = Vec::new();
+    let error = strand.read_to_end(&mut words).await.unwrap_err();
+    assert_eq!((words.as_slice(), error.to_string().as_str()), (&b"last"[..], "lost connection to pod"));
 }
