@@ -33,13 +33,13 @@ pub const HEADER: usize = 16;
 pub const MAX_PIECE: usize = 64 << 10;
 
 /// How far a lane may be ahead of its reader before the reader has said anything.
-pub const FIRST_WINDOW: u64 = 256 << 10;
+pub const FIRST_WINDOW: u64 = 512 << 10;
 
 /// How far each lane may be ahead of its reader whatever the others do.
 pub const FREE: u64 = 16 << 10;
 
 /// How far the lanes of one direction may be ahead of their readers together, not counting [`FREE`] of each.
-pub const TRUNK_WINDOW: u64 = 32 << 20;
+pub const TRUNK_WINDOW: u64 = 64 << 20;
 
 /// How many lanes a trunk may have at once.
 pub const MAX_LANES: usize = 4096;

@@ -8,7 +8,7 @@ use mirrord_protocol::trunk::{End, FIRST_WINDOW, FREE, Frame, LaneId, LaneReport
 use super::Violation;
 
 /// How many bytes may wait for a strand: beyond that they wait where they come from.
-const MAX_WAITING: usize = MAX_PIECE;
+const MAX_WAITING: usize = 4 * MAX_PIECE;
 
 /// A lane with more than this under way is bulk, until all of it has arrived.
 const BULK: u64 = MAX_PIECE as u64;

@@ -16,8 +16,9 @@ const REPORTED: usize = 1024;
 /// How often the way is measured while bytes come.
 const TRIP_EVERY: Duration = Duration::from_secs(2);
 
-/// About how many bytes a strand is given at once.
+/// About how many bytes a strand is given at once: one that small things go by, too, and one that only bulk does.
 const BATCH: usize = MAX_PIECE;
+const BULK_BATCH: usize = 4 * MAX_PIECE;
 
 impl Trunk {
     /// What this strand is to write now, put into `frames`. True if the strand is to be closed after that.
@@ -36,8 +37,9 @@ impl Trunk {
         if is_quick {
             self.say(strand, now, frames);
         }
+        let most = if is_quick { BATCH } else { BULK_BATCH };
         let mut n_bytes = 0;
-        while is_told && n_bytes < BATCH {
+        while is_told && n_bytes < most {
             let Some(frame) = self.next_of(strand, is_quick, takes_bulk) else { break };
             n_bytes += HEADER + if let Frame::Data { bytes, .. } = &frame { bytes.len() } else { 0 };
             frames.push(frame);

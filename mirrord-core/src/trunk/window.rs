@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use mirrord_protocol::trunk::{FIRST_WINDOW, TRUNK_WINDOW};
 
-/// The most that one lane is allowed.
-pub(super) const LARGEST: u64 = 8 << 20;
+/// The most that one lane is allowed: what a fast way of 100 ms holds.
+pub(super) const LARGEST: u64 = 32 << 20;
 
 /// How much more than their first window all lanes together are allowed: stalled readers leave room for others.
 const MOST_GROWTH: u64 = TRUNK_WINDOW / 2;
@@ -45,7 +45,8 @@ impl Window {
     }
 
     /// The reader has come so far. Half a window within one round trip means that the sender waits for us: the window
-    /// doubles, if what all have grown allows it. `grown` is that sum.
+    /// doubles, and twice where the reader was much faster than the way, if what all have grown allows it. `grown` is
+    /// that sum.
     pub(super) fn measure(&mut self, consumed: u64, now: Duration, trip: Option<Duration>, grown: &mut u64) {
         if self.mark == 0 && self.since.is_zero() {
             self.since = now;
@@ -55,9 +56,13 @@ impl Window {
         }
         let trip = trip.unwrap_or(GUESSED_TRIP).max(SHORTEST_TRIP);
         let took = now.saturating_sub(self.since);
-        if took <= trip && self.size < LARGEST && *grown + self.size <= MOST_GROWTH {
-            *grown += self.size;
-            self.size *= 2;
+        if took <= trip {
+            for _ in 0..if took <= trip / 4 { 2 } else { 1 } {
+                if self.size < LARGEST && *grown + self.size <= MOST_GROWTH {
+                    *grown += self.size;
+                    self.size *= 2;
+                }
+            }
         } else if took > trip * SLOW && self.size > FIRST_WINDOW {
             self.size /= 2;
             *grown -= self.size;
@@ -89,6 +94,17 @@ mod tests {
         grow(&mut window, 20, &mut grown);
         assert_eq!(window.size(), LARGEST);
         assert_eq!(grown, LARGEST - FIRST_WINDOW);
+    }
+
+    #[test]
+    fn it_grows_faster_while_the_reader_waits_for_the_way() {
+        let (mut window, mut grown) = (Window::default(), 0);
+        window.measure(1, MS, Some(80 * MS), &mut grown);
+        // All of a window at once, and then nothing for a round trip.
+        let before = window.size();
+        window.measure(before / 2, 81 * MS, Some(80 * MS), &mut grown);
+        window.measure(before + before, 82 * MS, Some(80 * MS), &mut grown);
+        assert_eq!(window.size(), before * 8);
     }
 
     #[test]
