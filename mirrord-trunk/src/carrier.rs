@@ -309,10 +309,15 @@ impl Carrier {
         self.finish(core, Tidings::Lost(words.to_owned()), Order::Drop);
     }
 
-    /// Ends the trunk for a reason of our own.
+    /// Ends the trunk, since the peer is no more: what has come of it is still delivered.
     pub(crate) fn lose(self: &Arc<Self>, words: String) {
         let mut core = self.lock();
-        self.finish(&mut core, Tidings::Lost(words), Order::Drop);
+        if core.phase.is_over() {
+            return;
+        }
+        core.trunk.release();
+        self.settle(&mut core, self.origin.elapsed());
+        self.finish(&mut core, Tidings::Lost(words), Order::Carry);
     }
 
     /// The trunk is over. Lanes are carried on only if what they have is to be delivered; strands get their last word.

@@ -126,8 +126,8 @@ impl Near {
         drop(self.carrier.begin_parting());
     }
 
-    /// Gives the far side up, of which it is known that it is no more: all lanes are broken at once. Must be called
-    /// within a runtime.
+    /// Gives the far side up, of which it is known that it is no more: what has come of it is still delivered, and then
+    /// all lanes are broken. Must be called within a runtime.
     pub fn give_up(&self, why: &str) {
         self.carrier.lose(why.to_owned());
     }
