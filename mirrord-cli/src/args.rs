@@ -117,27 +117,41 @@ pub(crate) struct SuperviseArguments {
 #[derive(Debug, Args)]
 pub(crate) struct SessionFlags {
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
+    pub(crate) reach: ReachFlags,
     #[command(flatten)]
-    pub(crate) target: TargetArguments,
-    #[command(flatten)]
-    pub(crate) agent: AgentArguments,
-    #[command(flatten)]
-    pub(crate) cluster: ClusterArguments,
-    #[command(flatten)]
-    pub(crate) features: FeatureArguments,
-    #[command(flatten)]
-    pub(crate) ignored: IgnoredArguments,
+    features: FeatureArguments,
 }
 
 impl SessionFlags {
     /// The flags as the environment variables that they are short for.
     pub(crate) fn overrides(&self) -> Overrides {
-        let Self { target, agent, cluster, features, ignored, config: _ } = self;
+        let mut overrides = self.reach.overrides();
+        overrides.extend(self.features.overrides());
+        overrides
+    }
+}
+
+/// The flags by which a target is found and reached.
+#[derive(Debug, Args)]
+pub(crate) struct ReachFlags {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    #[command(flatten)]
+    target: TargetArguments,
+    #[command(flatten)]
+    agent: AgentArguments,
+    #[command(flatten)]
+    cluster: ClusterArguments,
+    #[command(flatten)]
+    ignored: IgnoredArguments,
+}
+
+impl ReachFlags {
+    fn overrides(&self) -> Overrides {
+        let Self { target, agent, cluster, ignored, config: _ } = self;
         let mut overrides = target.overrides();
         overrides.extend(agent.overrides());
         overrides.extend(cluster.overrides());
-        overrides.extend(features.overrides());
         overrides.extend(ignored.overrides());
         overrides
     }
@@ -215,24 +229,13 @@ pub(crate) struct PortForwardArguments {
     #[arg(long)]
     pub(crate) steal: bool,
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
-    #[command(flatten)]
-    pub(crate) target: TargetArguments,
-    #[command(flatten)]
-    pub(crate) agent: AgentArguments,
-    #[command(flatten)]
-    pub(crate) cluster: ClusterArguments,
-    #[command(flatten)]
-    pub(crate) ignored: IgnoredArguments,
+    pub(crate) reach: ReachFlags,
 }
 
 impl PortForwardArguments {
     /// The flags as the environment variables that they are short for.
     pub(crate) fn overrides(&self) -> Overrides {
-        let mut overrides = self.target.overrides();
-        overrides.extend(self.agent.overrides());
-        overrides.extend(self.cluster.overrides());
-        overrides.extend(self.ignored.overrides());
+        let mut overrides = self.reach.overrides();
         if self.steal {
             overrides.insert("MIRRORD_AGENT_TCP_STEAL_TRAFFIC", "true".to_owned());
         }
@@ -253,7 +256,7 @@ pub(crate) struct SessionArguments {
 /// What can be done with sessions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SessionCommand {
-    /// List the sessions of this user on this machine.
+    /// List the sessions of this user on this machine; with `--agents`, whose agents are in a cluster.
     List(SessionListArguments),
     /// End sessions: their programs are asked to end (SIGTERM), and what they took is given back.
     #[command(visible_aliases = ["delete", "kill"])]
@@ -269,11 +272,15 @@ pub(crate) struct SessionListArguments {
     /// Only those with a target in this namespace.
     #[arg(short, long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,
-    /// Those of every namespace, which is so without `--namespace`, too.
+    /// Those of every namespace; of sessions that is so without `--namespace`, too.
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub(crate) all_namespaces: bool,
-    /// Accepted for compatibility: sessions of this machine need no configuration.
-    #[arg(short = 'f', long, value_name = "PATH", hide = true)]
+    /// The agents in a cluster instead, with whoever has made them, as far as you may list Jobs there. An agent that is
+    /// an ephemeral container is not among them.
+    #[arg(long, conflicts_with = "key")]
+    pub(crate) agents: bool,
+    /// The configuration that names the cluster of `--agents`.
+    #[arg(short = 'f', long, value_name = "PATH")]
     pub(crate) config_file: Option<PathBuf>,
 }
 

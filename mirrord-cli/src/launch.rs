@@ -39,7 +39,7 @@ pub(crate) fn launch(arguments: &ExecArguments) -> Result<Infallible, Report> {
     refuse_nesting()?;
     let mut progress = Progress::begin("mirrord exec");
     let flags = &arguments.session;
-    let resolved = settings::load(flags.config.config_file.as_deref(), arguments.overrides())?;
+    let resolved = settings::load(flags.reach.config.config_file.as_deref(), arguments.overrides())?;
     let lowered = &resolved.lowered;
     for warning in &resolved.warnings {
         progress.warn(warning, None);

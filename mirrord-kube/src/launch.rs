@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::{batch::v1::Job, core::v1::SecurityContext};
 use kube::{Api, api::PostParams};
 use mirrord_core::cluster::AgentOptions;
 use tokio::time::Instant;
@@ -31,9 +31,10 @@ use self::{
 use crate::{
     agent::{AgentPod, Step},
     client::Cluster,
-    manifest::{self, CONTAINER, Plan},
+    manifest::{self, ANNOTATION_OWNER, CONTAINER, Plan, privilege::difference},
     pod::TargetPod,
     problem::{Ask, ClusterError},
+    remove,
 };
 
 /// How long a creation may take: webhooks may take their time over it.
@@ -98,7 +99,7 @@ async fn launch_beside(
         if options.ephemeral {
             return Err(LaunchError::NoPod.into());
         }
-        return create(cluster, &plan, deadline, &mut tell).await;
+        return create(cluster, &plan, None, deadline, &mut tell).await;
     };
     if options.ephemeral {
         plan.namespace = &target.namespace;
@@ -106,15 +107,14 @@ async fn launch_beside(
     }
     plan.namespace = options.namespace.as_deref().unwrap_or(&target.namespace);
     let shared_name = manifest::shared_name(options, target);
-    if ended.and_then(|ended| ended.job.as_ref()) != Some(&shared_name) {
-        let shared = create(cluster, &Plan { name: &shared_name, ..plan }, deadline, &mut tell).await;
-        match shared {
-            // Its Job is still there, though it has ended or is about to.
-            Err(error) if is_of_theirs(&error) => {}
-            outcome => return outcome,
-        }
+    // Where a pod was taken away, its Job makes another, which nobody may be left alone with.
+    let but = ended.filter(|ended| ended.job.as_ref() == Some(&shared_name)).map(|ended| ended.pod.as_str());
+    let shared = create(cluster, &Plan { name: &shared_name, ..plan }, but, deadline, &mut tell).await;
+    match shared {
+        // Its Job is still there, though it has ended or is about to.
+        Err(error) if is_of_theirs(&error) => create(cluster, &plan, None, deadline, &mut tell).await,
+        outcome => outcome,
     }
-    create(cluster, &plan, deadline, &mut tell).await
 }
 
 fn is_of_theirs(error: &ClusterError) -> bool {
@@ -125,6 +125,7 @@ fn is_of_theirs(error: &ClusterError) -> bool {
 async fn create(
     cluster: &Cluster,
     plan: &Plan<'_>,
+    but: Option<&str>,
     deadline: Instant,
     tell: &mut impl FnMut(Step),
 ) -> Result<AgentPod, ClusterError> {
@@ -137,6 +138,7 @@ async fn create(
         selector: watch::Selector::Label(plan.selector()),
         container: CONTAINER,
         job: Some(plan.name),
+        but,
         room: plan.target.filter(|_| plan.options.check_out_of_pods).map(|target| target.node.as_str()),
         seconds: plan.options.startup_timeout,
         deadline,
@@ -171,7 +173,12 @@ fn begin(
 ) -> impl Future<Output = Result<Made, ClusterError>> + use<> {
     let jobs: Api<Job> = Api::namespaced(cluster.client(), plan.namespace);
     let ask = Ask::new("create", "batch", "jobs").within(plan.namespace);
-    let theirs = Theirs { jobs: jobs.clone(), cluster: cluster.clone(), name: plan.name.to_owned() };
+    let theirs = Theirs {
+        jobs: jobs.clone(),
+        cluster: cluster.clone(),
+        name: plan.name.to_owned(),
+        rights: rights(&job).cloned(),
+    };
     let (outcome_tx, outcome_rx) = tokio::sync::oneshot::channel();
     guard.created_by(tokio::spawn(async move {
         let outcome = tokio::time::timeout(PATIENCE, jobs.create(&PostParams::default(), &job)).await;
@@ -182,7 +189,7 @@ fn begin(
     let cluster = cluster.clone();
     async move {
         match outcome_rx.await {
-            Ok(Ok(Ok(job))) => Ok(Made { was_there: false, job: job.metadata.uid }),
+            Ok(Ok(Ok(job))) => Ok(Made { was_there: false, job: job.metadata.uid, note: None }),
             Ok(Ok(Err(kube::Error::Api(status)))) if status.code == 409 => theirs.look().await,
             Ok(Ok(Err(error))) => Err(cluster.problem(ask, error)),
             _ => Err(ClusterError::NoAnswer {
@@ -199,6 +206,8 @@ struct Theirs {
     cluster: Cluster,
     jobs: Api<Job>,
     name: String,
+    /// What ours would have been allowed.
+    rights: Option<SecurityContext>,
 }
 
 impl Theirs {
@@ -206,14 +215,28 @@ impl Theirs {
         let ask = Ask::new("get", "batch", "jobs");
         let ask = ask.within(self.jobs.namespace().unwrap_or_default()).of(&self.name);
         let job = match self.cluster.ask(ask, self.jobs.get_opt(&self.name)).await? {
-            Some(job) if job.metadata.deletion_timestamp.is_none() => job,
+            Some(job) if job.metadata.deletion_timestamp.is_none() && !remove::has_finished(&job) => job,
             _ => {
                 let source = Box::new(LaunchError::Deleted { pod: self.name });
                 return Err(LaunchError::Theirs { source }.into());
             }
         };
-        Ok(Made { was_there: true, job: job.metadata.uid })
+        let difference = self.rights.zip(rights(&job)).and_then(|(ours, theirs)| difference(&ours, theirs));
+        let note = difference.map(|difference| {
+            let annotations = job.metadata.annotations.as_ref();
+            let owner =
+                annotations.and_then(|it| it.get(ANNOTATION_OWNER)).map_or("somebody", String::as_str);
+            format!(
+                "the agent beside this container was made by `{owner}`, and is shared as it is: {difference}"
+            )
+        });
+        Ok(Made { was_there: true, job: job.metadata.uid, note })
     }
+}
+
+/// What the container of a Job's pod may do.
+fn rights(job: &Job) -> Option<&SecurityContext> {
+    job.spec.as_ref()?.template.spec.as_ref()?.containers.first()?.security_context.as_ref()
 }
 
 #[cfg(test)]

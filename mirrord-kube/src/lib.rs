@@ -4,6 +4,7 @@
 //! `port_forward` reaches that, `follow` sees pods come and go, `remove` leaves nothing behind.
 //! `problem` says what went wrong, and what can be done.
 
+mod buffered;
 mod candidate;
 pub mod client;
 mod context;
@@ -18,6 +19,7 @@ mod absent;
 pub mod list;
 
 pub mod agent;
+pub mod crew;
 pub mod manifest;
 
 pub mod launch;

@@ -30,6 +30,8 @@ pub const PORT: u16 = 61337;
 pub const CONTAINER: &str = "mirrord-agent";
 /// The label by which the pod of one agent is found.
 pub const LABEL_AGENT: &str = "mirrord.dev/agent";
+/// The label that says that it is ours.
+pub const LABEL_OURS: &str = "app.kubernetes.io/managed-by=mirrord";
 /// The label that names the target's pod.
 pub const LABEL_TARGET: &str = "mirrord.dev/target-uid";
 /// The label that names the target's container, as much of it as a label holds.
@@ -38,9 +40,12 @@ pub const LABEL_CONTAINER: &str = "mirrord.dev/container-id";
 pub const LABEL_VERSION: &str = "mirrord.dev/version";
 /// The annotation that tells whose session made it.
 pub const ANNOTATION_OWNER: &str = "mirrord.dev/owner";
+/// The annotation that names the target.
+pub const ANNOTATION_TARGET: &str = "mirrord.dev/target";
 
-/// How long the agent may take to undo what it did, before it is killed.
-const GRACE: i64 = 5;
+/// How long its pod is kept for its kubelet to say that the agent has ended: not at all. A kubelet still asks it to end,
+/// and kills it two seconds later, but tells of that up to ten seconds late.
+const GRACE: i64 = 0;
 /// What a label's value can hold.
 const LABEL_LENGTH: usize = 63;
 
@@ -134,6 +139,10 @@ impl Plan<'_> {
     fn annotations(&self) -> Result<BTreeMap<String, String>, LaunchError> {
         let mut annotations = self.options.annotations.clone();
         annotations.insert(ANNOTATION_OWNER.to_owned(), self.owner.to_owned());
+        if let Some(target) = self.target {
+            let words = format!("pod/{}/container/{}", target.name, target.container);
+            annotations.insert(ANNOTATION_TARGET.to_owned(), words);
+        }
         if let Some(profile) = privilege::app_armor(self.options)? {
             annotations
                 .insert(format!("container.apparmor.security.beta.kubernetes.io/{CONTAINER}"), profile);

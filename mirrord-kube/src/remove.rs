@@ -4,16 +4,28 @@
 //! sees that deletes the Job. A cluster that deletes finished Jobs by their time to live may be faster; a session
 //! that was killed leaves it to that, and to the next one.
 
-use std::{pin::pin, time::Duration};
-
-use futures::StreamExt;
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
-use kube::{
-    Api, ResourceExt,
-    api::{DeleteParams, Preconditions, PropagationPolicy, WatchEvent, WatchParams},
+use std::{
+    pin::pin,
+    time::{Duration, SystemTime},
 };
 
-use crate::{agent::AgentPod, client::Cluster, launch::state::phase};
+use futures::StreamExt;
+use k8s_openapi::api::{
+    batch::v1::{Job, JobCondition},
+    core::v1::Pod,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Preconditions, PropagationPolicy, WatchEvent, WatchParams},
+};
+
+use crate::{
+    agent::AgentPod,
+    client::Cluster,
+    launch::state::phase,
+    manifest::{LABEL_AGENT, LABEL_OURS},
+    problem::Ask,
+};
 
 /// How long an agent that has lost its last session may take to be seen ended: it undoes what it did, and a kubelet
 /// looks at its containers once a second.
@@ -44,6 +56,49 @@ pub async fn delete(cluster: &Cluster, agent: &AgentPod) {
     if let Some(job) = &agent.job {
         delete_job(cluster, &agent.namespace, job, None).await;
     }
+}
+
+/// Deletes, while the session goes on, the Jobs of agents that have ended, which no session lived to do: where finished
+/// Jobs have no time to live, nobody else ever would. Whoever may not list Jobs leaves them.
+pub fn sweep(cluster: &Cluster, namespace: &str) {
+    let (this, namespace) = (cluster.clone(), namespace.to_owned());
+    cluster.run_errand(async move { sweep_now(&this, &namespace).await });
+}
+
+async fn sweep_now(cluster: &Cluster, namespace: &str) {
+    let jobs: Api<Job> = Api::namespaced(cluster.client(), namespace);
+    let ours = ListParams::default().labels(&format!("{LABEL_OURS},{LABEL_AGENT}"));
+    let Ok(Ok(jobs)) = tokio::time::timeout(PATIENCE, jobs.list(&ours)).await else { return };
+    for job in jobs {
+        let (name, uid) = (job.name_any(), job.uid());
+        if job.metadata.deletion_timestamp.is_none() && is_overdue(&job, SystemTime::now()) {
+            tracing::info!(
+                job = name,
+                "a finished agent's job is deleted, whose sessions did not live to do it"
+            );
+            delete_job(cluster, namespace, &name, uid).await;
+        }
+    }
+}
+
+/// That a Job has come to its end, if it has.
+fn end_of(job: &Job) -> Option<&JobCondition> {
+    let mut conditions = job.status.as_ref()?.conditions.iter().flatten();
+    conditions.find(|it| matches!(it.type_.as_str(), "Complete" | "Failed") && it.status == "True")
+}
+
+/// Whether a Job makes no pod any more.
+pub(crate) fn has_finished(job: &Job) -> bool {
+    end_of(job).is_some()
+}
+
+/// Whether a Job has been finished for longer than it is to be kept.
+fn is_overdue(job: &Job, now: SystemTime) -> bool {
+    let Some(since) = end_of(job).and_then(|end| end.last_transition_time.as_ref()) else { return false };
+    let kept = job.spec.as_ref().and_then(|spec| spec.ttl_seconds_after_finished).unwrap_or_default();
+    let kept = Duration::from_secs(u64::try_from(kept).unwrap_or_default()) + LAST_BREATH;
+    // By clocks that need not agree: nothing is lost when they do not, since what has finished serves nobody.
+    now.duration_since(SystemTime::from(since.0)).is_ok_and(|age| age > kept)
 }
 
 /// Waits until the agent's container has ended, or its pod is gone; through everything that the API server may suffer
@@ -118,6 +173,10 @@ fn is_over(pod: &Pod, agent: &AgentPod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed") || state.is_some_and(|state| state.terminated.is_some())
 }
 
+fn is_denied(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403))
+}
+
 /// Deletes a Job with its pod, if it is the one with `uid`; it is no fault if it is gone already.
 pub(crate) async fn delete_job(cluster: &Cluster, namespace: &str, job: &str, uid: Option<String>) {
     let jobs: Api<Job> = Api::namespaced(cluster.client(), namespace);
@@ -130,8 +189,11 @@ pub(crate) async fn delete_job(cluster: &Cluster, namespace: &str, job: &str, ui
     for _ in 0..N_TRIES {
         match tokio::time::timeout(PATIENCE, jobs.delete(job, &params)).await {
             Ok(Ok(_)) => return,
-            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403 | 404 | 409) => {
-                tracing::debug!(job, code = status.code, "not deleted");
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => return,
+            Ok(Err(error @ kube::Error::Api(_))) if is_denied(&error) => {
+                let ask = Ask::new("delete", "batch", "jobs").within(namespace).of(job);
+                let why = cluster.problem(ask, error);
+                tracing::warn!(%why, hint = why.hint(), "the agent's job stays until it is removed otherwise");
                 return;
             }
             Ok(Err(error)) => tracing::warn!(job, %error, "the agent's job could not be deleted"),

@@ -74,6 +74,9 @@ fn what_follows_the_program_is_the_programs() {
     assert_eq!(exec(&["--steal", "ls", "-l", "--steal"]).command, ["ls", "-l", "--steal"]);
     assert_eq!(exec(&["--", "ls", "--", "-t"]).command, ["ls", "--", "-t"]);
     let bare = exec(&["-f", "--", "ls"]);
-    assert_eq!(bare.session.config.config_file.unwrap(), PathBuf::from(DEFAULT_CONFIG_FILE));
-    assert_eq!(exec(&["-f", "x.toml", "ls"]).session.config.config_file.unwrap(), PathBuf::from("x.toml"));
+    assert_eq!(bare.session.reach.config.config_file.unwrap(), PathBuf::from(DEFAULT_CONFIG_FILE));
+    assert_eq!(
+        exec(&["-f", "x.toml", "ls"]).session.reach.config.config_file.unwrap(),
+        PathBuf::from("x.toml")
+    );
 }

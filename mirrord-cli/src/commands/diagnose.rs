@@ -59,7 +59,7 @@ pub(crate) fn latency(arguments: &LatencyArguments) -> Result<ExitCode, Report> 
     launch::refuse_nesting()?;
     let mut progress = Progress::begin("mirrord diagnose latency");
     let flags = &arguments.session;
-    let resolved = settings::load(flags.config.config_file.as_deref(), flags.overrides())?;
+    let resolved = settings::load(flags.reach.config.config_file.as_deref(), flags.overrides())?;
     for warning in &resolved.warnings {
         progress.warn(warning, None);
     }

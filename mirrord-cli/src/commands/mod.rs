@@ -1,5 +1,6 @@
 //! What the command line can ask for: one deed per file.
 
+mod agents;
 mod completions;
 mod diagnose;
 mod dump;

@@ -81,7 +81,7 @@ impl Explain for PortForwardError {
 pub(crate) fn run(arguments: &PortForwardArguments) -> Result<ExitCode, Report> {
     launch::refuse_nesting()?;
     let mut progress = Progress::begin("mirrord port-forward");
-    let resolved = settings::load(arguments.config.config_file.as_deref(), arguments.overrides())?;
+    let resolved = settings::load(arguments.reach.config.config_file.as_deref(), arguments.overrides())?;
     let mut lowered = resolved.lowered;
     for warning in &resolved.warnings {
         progress.warn(warning, None);

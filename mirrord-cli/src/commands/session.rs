@@ -8,6 +8,7 @@ use std::{
 use comfy_table::{Table, presets};
 use thiserror::Error;
 
+use super::agents;
 use crate::{
     args::{SessionArguments, SessionCommand, SessionListArguments, StopArguments},
     printer,
@@ -125,6 +126,9 @@ async fn end(folder: &Folder, info: &Info) -> Result<(), SessionError> {
 
 fn list(arguments: &SessionListArguments) -> Result<ExitCode, Report> {
     in_runtime(async {
+        if arguments.agents {
+            return agents::list(arguments).await;
+        }
         let (_, mut sessions) = all().await;
         sessions.retain(|info| {
             arguments.key.as_ref().is_none_or(|key| info.key == *key)
@@ -185,7 +189,7 @@ fn shortened(words: &str) -> String {
 }
 
 /// `3h 12m`, `45s`.
-fn duration(length: Duration) -> String {
+pub(super) fn duration(length: Duration) -> String {
     let seconds = length.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {

@@ -32,6 +32,8 @@ use crate::{
 const NO_POD_YET: Duration = Duration::from_millis(300);
 /// How often the user hears that it takes long.
 const TAKES_LONG: Duration = Duration::from_secs(20);
+/// How long a Job whose agent has ended may take to make another one.
+const ANOTHER: Duration = Duration::from_secs(5);
 /// How long it may take to hear of the end of a container whose log has ended.
 const LOG_BEFORE_STATUS: Duration = Duration::from_secs(3);
 
@@ -43,6 +45,8 @@ pub(super) struct Birth<'a> {
     pub(super) container: &'a str,
     /// The Job whose events tell why there is no pod.
     pub(super) job: Option<&'a str>,
+    /// A pod of the Job that is of no use any more: where the Job makes another, that is meant.
+    pub(super) but: Option<&'a str>,
     /// The node that may be full.
     pub(super) room: Option<&'a str>,
     pub(super) seconds: u64,
@@ -56,6 +60,8 @@ pub(super) struct Made {
     pub(super) was_there: bool,
     /// The uid of the Job whose pod it is: earlier ones of the same name may still have pods that end.
     pub(super) job: Option<String>,
+    /// What the user should know of it.
+    pub(super) note: Option<String>,
 }
 
 /// An agent that serves.
@@ -140,13 +146,26 @@ impl Birth<'_> {
         let mut refusals = pin!(self.refusals());
         let mut no_room = pin!(self.no_room());
         let mut words = pin!(future::Fuse::terminated());
-        let mut late = pin!(sleep_until(self.deadline));
+        let mut late = pin!(sleep_until(match self.but {
+            Some(_) => self.deadline.min(begun + ANOTHER),
+            None => self.deadline,
+        }));
         let mut long = interval_at(begun + TAKES_LONG, TAKES_LONG);
         loop {
             tokio::select! {
-                outcome = &mut creation => seen.made = Some(outcome?),
+                outcome = &mut creation => {
+                    let mut made = outcome?;
+                    if let Some(note) = made.note.take() {
+                        tell(Step::Warning(note));
+                    }
+                    seen.made = Some(made);
+                }
                 Some(change) = seen.next(changes.as_mut()) => {
+                    let was_none = seen.pod.is_none();
                     let running = self.change(change, seen, tell)?;
+                    if was_none && seen.pod.is_some() {
+                        late.as_mut().reset(self.deadline);
+                    }
                     match running.filter(|_| words.is_terminated() && !seen.has_spoken) {
                         Some(pod) => words.set(self.words(pod).fuse()),
                         None if seen.has_ended && words.is_terminated() => return Err(self.ended(seen).await),
@@ -191,8 +210,15 @@ impl Birth<'_> {
         seen: &mut Seen,
         tell: &mut impl FnMut(Step),
     ) -> Result<Option<String>, ClusterError> {
+        let is_over = |pod: &Pod| matches!(judge(pod, self.container), State::Failed(_) | State::Ended(_));
+        let is_useless = |pod: &Pod| self.but.is_some_and(|but| but == pod.name_any());
         let pod = match change {
             Change::Is(pod) | Change::Gone(pod) if !seen.is_of_the_job(&pod) => return Ok(None),
+            // A Job whose pod has come to its end makes no other one; whose pod was taken away does.
+            Change::Is(pod) if is_useless(&pod) && is_over(&pod) => {
+                return Err(LaunchError::Deleted { pod: pod.name_any() }.into());
+            }
+            Change::Is(pod) | Change::Gone(pod) if is_useless(&pod) => return Ok(None),
             Change::Is(pod) => pod,
             Change::Gone(pod) => return Err(LaunchError::Deleted { pod: pod.name_any() }.into()),
             Change::Denied(error) => return Err(self.cluster.problem(self.ask("watch", "pods"), *error)),

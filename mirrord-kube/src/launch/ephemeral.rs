@@ -42,6 +42,7 @@ pub(super) async fn launch(
         selector: Selector::Name(target.name.clone()),
         container: plan.name,
         job: None,
+        but: None,
         room: None,
         seconds: plan.options.startup_timeout,
         deadline,

@@ -313,3 +313,4 @@ async fn an_agent_without_a_target_cannot_be_ephemeral() {
 }
 
 mod ephemeral;
+mod shared;

@@ -12,6 +12,8 @@
 //! An ephemeral container is in the target's network already and needs no `SYS_ADMIN`. An agent without a target
 //! needs nothing and is nobody.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{Capabilities, PodSecurityContext, SeccompProfile, SecurityContext};
 use mirrord_core::cluster::AgentOptions;
 use serde_json::{Map, Value};
@@ -70,6 +72,30 @@ pub fn of_the_pod(
             Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None });
     }
     Ok((context != PodSecurityContext::default()).then_some(context))
+}
+
+/// In which rights an agent that is there differs from the one that would have been made; none if in none.
+#[must_use]
+pub fn difference(ours: &SecurityContext, theirs: &SecurityContext) -> Option<String> {
+    let is_privileged = |context: &SecurityContext| context.privileged.unwrap_or_default();
+    let mut words = match (is_privileged(ours), is_privileged(theirs)) {
+        (true, false) => vec!["not privileged".to_owned()],
+        (false, true) => vec!["privileged".to_owned()],
+        _ => Vec::new(),
+    };
+    let (ours, theirs) = (added(ours), added(theirs));
+    for (how, left, right) in [("without", &ours, &theirs), ("with", &theirs, &ours)] {
+        let names: Vec<&str> = left.difference(right).copied().collect();
+        if !names.is_empty() {
+            words.push(format!("{how} {}", names.join(", ")));
+        }
+    }
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+fn added(context: &SecurityContext) -> BTreeSet<&str> {
+    let added = context.capabilities.iter().flat_map(|capabilities| capabilities.add.iter().flatten());
+    added.map(String::as_str).collect()
 }
 
 /// The `AppArmor` profile as clusters before 1.30 are told it.

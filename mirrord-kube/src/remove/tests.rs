@@ -67,3 +67,39 @@ async fn an_ephemeral_container_is_left_to_end_by_itself() {
     remove(&server.cluster().await, &agent(None)).await;
     assert!(server.lines().is_empty());
 }
+
+/// The Job of an agent that has ended at this moment, and is kept for an hour.
+fn finished(name: &str, since: &str) -> Value {
+    json!({
+        "metadata": { "name": name, "uid": format!("uid-of-{name}") },
+        "spec": { "ttlSecondsAfterFinished": 3600, "template": {} },
+        "status": { "conditions": [{ "type": "Complete", "status": "True", "lastTransitionTime": since }] },
+    })
+}
+
+#[tokio::test]
+async fn jobs_that_nobody_lived_to_delete_are_deleted_by_the_next_session() {
+    let server = ApiServer::start().await;
+    let jobs = "/apis/batch/v1/namespaces/shop/jobs";
+    let now = k8s_openapi::jiff::Timestamp::now().to_string();
+    let at_work = json!({ "metadata": { "name": "at-work" }, "status": { "active": 1 } });
+    server.lists(jobs, &[finished("old", "2026-01-01T00:00:00Z"), finished("kept", &now), at_work]);
+    sweep_now(&server.cluster().await, "shop").await;
+    let deleted: Vec<String> =
+        server.lines().into_iter().filter(|line| line.starts_with("DELETE ")).collect();
+    assert_eq!(deleted.len(), 1, "{deleted:?}");
+    assert!(deleted[0].starts_with(&format!("DELETE {jobs}/old")));
+    let list = server.lines().into_iter().find(|line| line.starts_with(&format!("GET {jobs}?"))).unwrap();
+    assert!(
+        list.contains("labelSelector=app.kubernetes.io%2Fmanaged-by%3Dmirrord%2Cmirrord.dev%2Fagent"),
+        "{list}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_may_not_list_jobs_leaves_them() {
+    let server = ApiServer::start().await;
+    server.forbids("GET", "/apis/batch/v1/namespaces/shop/jobs");
+    sweep_now(&server.cluster().await, "shop").await;
+    assert!(server.lines().iter().all(|line| !line.starts_with("DELETE ")));
+}

@@ -91,6 +91,15 @@ async fn whoever_may_not_patch_is_told_the_rule() {
 }
 
 #[tokio::test]
+async fn whoever_may_not_update_an_old_list_is_told_the_rule() {
+    let server = ApiServer::start().await;
+    let list = json!({ "kind": "EphemeralContainers", "metadata": { "name": "web" } });
+    server.answers("PATCH", LIST, 200, list.clone()).has(LIST, list).forbids("PUT", LIST);
+    let error = error(&server, &options()).await;
+    assert_eq!(error.to_string(), "`ann` may not update pods/ephemeralcontainers `web` in namespace `shop`");
+}
+
+#[tokio::test]
 async fn a_cluster_without_ephemeral_containers_says_so() {
     let server = ApiServer::start().await;
     let error = error(&server, &options()).await;
