@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<ExitCode, Report> {
     launch::refuse_nesting()?;
     let mut progress = Progress::begin("mirrord dump");
     let flags = &arguments.session;
-    let resolved = settings::load(flags.config.config_file.as_deref(), flags.overrides())?;
+    let resolved = settings::load(flags.reach.config.config_file.as_deref(), flags.overrides())?;
     for warning in &resolved.warnings {
         progress.warn(warning, None);
     }
@@ -141,25 +141,38 @@ async fn print(id: u64, arrived: Arrived) -> Result<(), NobodyReads> {
     }
 }
 
-/// One piece of a connection: as it is if it is text that does nothing to a terminal, in hexadecimal otherwise.
+/// One piece of a connection: as it is if it is text that does nothing to a terminal, in hexadecimal otherwise; a head of
+/// text before such a body is still read as one.
 fn block(id: u64, bytes: &[u8]) -> String {
+    let n_text = if is_plain(bytes) { bytes.len() } else { head_length(bytes) };
+    let (text, rest) = bytes.split_at(n_text);
+    let mut block = format!("## Connection ID {id}: {} bytes\n", bytes.len());
+    if !text.is_empty() {
+        let text = String::from_utf8_lossy(text);
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        let _ = write!(block, "Data:\n{text}{end}");
+    }
+    if !rest.is_empty() {
+        block.push_str("Data (hex):");
+        for (index, byte) in rest.iter().enumerate() {
+            let between = if index % 16 == 0 { '\n' } else { ' ' };
+            let _ = write!(block, "{between}{byte:02x}");
+        }
+        block.push('\n');
+    }
+    block
+}
+
+fn is_plain(bytes: &[u8]) -> bool {
     let is_plain = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\r' | '\t');
-    let data = match std::str::from_utf8(bytes) {
-        Ok(text) if text.chars().all(is_plain) => {
-            let end = if text.ends_with('\n') { "" } else { "\n" };
-            format!("Data:\n{text}{end}")
-        }
-        _ => {
-            let mut data = "Data (hex):".to_owned();
-            for (index, byte) in bytes.iter().enumerate() {
-                let between = if index % 16 == 0 { '\n' } else { ' ' };
-                let _ = write!(data, "{between}{byte:02x}");
-            }
-            data.push('\n');
-            data
-        }
-    };
-    format!("## Connection ID {id}: {} bytes\n{data}", bytes.len())
+    std::str::from_utf8(bytes).is_ok_and(|text| text.chars().all(is_plain))
+}
+
+/// How long the head of a message is that ends with an empty line, as in HTTP.
+fn head_length(bytes: &[u8]) -> usize {
+    const END: &[u8] = b"\r\n\r\n";
+    let end = bytes.windows(END.len()).position(|window| window == END).map_or(0, |at| at + END.len());
+    if is_plain(&bytes[..end]) { end } else { 0 }
 }
 
 #[cfg(test)]
@@ -176,5 +189,9 @@ mod tests {
         assert_eq!(block(3, b"\x1b[2J"), "## Connection ID 3: 4 bytes\nData (hex):\n1b 5b 32 4a\n");
         let long = block(4, &[0xff; 17]);
         assert!(long.ends_with("ff ff\nff\n"), "{long}");
+        assert_eq!(
+            block(5, b"POST / HTTP/1.1\r\n\r\n\x00\x01"),
+            "## Connection ID 5: 21 bytes\nData:\nPOST / HTTP/1.1\r\n\r\nData (hex):\n00 01\n"
+        );
     }
 }
