@@ -83,6 +83,29 @@ fn a_session_answers_on_its_socket_and_the_socket_goes_with_it() {
 }
 
 #[test]
+fn what_happens_is_told_to_whoever_listens() {
+    let pod = Pod::start().unwrap();
+    let desk = Desk::new();
+    let script = "echo begun; until [ -e go ]; do sleep 0.05; done; cat /etc/hostname";
+    let words = ["exec", "-t", &pod.target(), "--", "sh", "-c", script];
+    let mut guest = Running::start(desk.mirrord(&words).env("MIRRORD_PROGRESS_MODE", "off"));
+    guest.says("begun");
+    let mut stream = UnixStream::connect(socket(&desk)).unwrap();
+    stream.write_all(b"GET /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    // The head is sent when somebody listens.
+    let mut told = vec![0; 15];
+    stream.read_exact(&mut told).unwrap();
+    desk.write("go", "");
+    guest.end();
+    stream.read_to_end(&mut told).unwrap();
+    let told = String::from_utf8(told).unwrap();
+    assert!(told.contains("content-type: text/event-stream"), "{told}");
+    for what in [r#"data: {"type":"LayerConnected","pid":"#, r#"data: {"type":"LayerDisconnected","pid":"#] {
+        assert!(told.contains(what), "{told}");
+    }
+}
+
+#[test]
 fn a_port_that_is_taken_is_told() {
     let pod = Pod::start().unwrap();
     let desk = Desk::new();

@@ -15,7 +15,10 @@ use mirrord_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::{handles::Handles, link::Link};
+use super::{
+    handles::Handles,
+    link::{self, Link},
+};
 
 pub(crate) use super::link::Outcome;
 
@@ -140,10 +143,7 @@ impl Agent {
 
     /// Asks, and waits for the answer.
     pub(crate) async fn call(&self, call: AgentCall, descriptor: Option<OwnedFd>) -> Outcome {
-        let (answer_tx, answer_rx) = oneshot::channel();
-        let fault = lost::fault(&call);
-        self.ask(call, descriptor, move |outcome| drop(answer_tx.send(outcome)));
-        answer_rx.await.unwrap_or(Err(fault))
+        link::wait(call, |call, tell| self.ask(call, descriptor, tell)).await
     }
 
     /// Asks, from any thread; `tell` is called with the answer, on the thread that listens to the agent.

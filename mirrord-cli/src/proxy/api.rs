@@ -1,12 +1,13 @@
 //! What a session tells those who ask for it (`~/.mirrord/sessions`), and its end on request.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http_body_util::Full;
+use futures::{Stream, stream};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::{Bytes, Incoming as Body},
-    header::{CONTENT_TYPE, HeaderValue},
+    body::{Bytes, Frame, Incoming as Body},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
@@ -16,15 +17,22 @@ use mirrord_protocol::agent::incoming::Wish;
 use rustix::net::sockopt;
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::Semaphore,
+    sync::{Semaphore, broadcast},
     task::JoinHandle,
 };
 
 use super::{
+    chronicle::Happening,
     layers::Layers,
     start::{Card, Order},
 };
 use crate::registry::{self, Announcement, Info, PortSubscription, Process};
+
+/// How often a listener to whom nothing is told is given a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+
+/// What is answered.
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// How many may ask at once.
 const N_GUESTS: usize = 32;
@@ -99,22 +107,24 @@ fn is_trusted(stream: &UnixStream) -> bool {
 }
 
 impl Api {
-    fn answer(&self, request: &Request<Body>) -> Response<Full<Bytes>> {
+    fn answer(&self, request: &Request<Body>) -> Answer {
         match (request.uri().path(), request.method()) {
             ("/health", &Method::GET) => json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned()),
             ("/info", &Method::GET) => match serde_json::to_string(&self.info()) {
                 Ok(info) => json(StatusCode::OK, info),
                 Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
             },
+            ("/events", &Method::GET) => tell(self.layers.session.chronicle.listen()),
             ("/kill", &Method::POST) => {
                 tracing::info!("somebody ends the session");
                 self.layers.watch.stop();
                 json(StatusCode::OK, r#"{"status":"ending"}"#.to_owned())
             }
-            ("/health" | "/info" | "/kill", _) => {
-                refuse(StatusCode::METHOD_NOT_ALLOWED, "`/health` and `/info` are got, `/kill` is posted")
-            }
-            _ => refuse(StatusCode::NOT_FOUND, "there are `/health`, `/info` and `/kill`"),
+            ("/health" | "/info" | "/events" | "/kill", _) => refuse(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "`/health`, `/info` and `/events` are got, `/kill` is posted",
+            ),
+            _ => refuse(StatusCode::NOT_FOUND, "there are `/health`, `/info`, `/events` and `/kill`"),
         }
     }
 
@@ -146,13 +156,40 @@ fn port(Subscription { wish, port }: Subscription) -> PortSubscription {
     PortSubscription { port: port.0, mode: mode.to_owned() }
 }
 
-fn json(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
+/// What happens from now on, as server-sent events.
+fn tell(listener: broadcast::Receiver<Happening>) -> Answer {
+    let mut response = Response::new(StreamBody::new(events(listener)).boxed_unsync());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn events(
+    listener: broadcast::Receiver<Happening>,
+) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
+    stream::unfold(listener, async |mut listener| {
+        let happening = match tokio::time::timeout(SIGN_OF_LIFE, listener.recv()).await {
+            Ok(Ok(happening)) => Some(happening),
+            Ok(Err(broadcast::error::RecvError::Lagged(count))) => Some(Happening::Missed { count }),
+            Ok(Err(broadcast::error::RecvError::Closed)) => return None,
+            Err(_) => None,
+        };
+        let text = match happening.map(|happening| serde_json::to_string(&happening)) {
+            Some(Ok(text)) => format!("data: {text}\n\n"),
+            _ => ": ping\n\n".to_owned(),
+        };
+        Some((Ok(Frame::data(Bytes::from(text))), listener))
+    })
+}
+
+fn json(status: StatusCode, body: String) -> Answer {
+    let mut response = Response::new(Full::from(body).boxed_unsync());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-fn refuse(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
+fn refuse(status: StatusCode, words: &str) -> Answer {
     json(status, serde_json::json!({ "error": words }).to_string())
 }

@@ -11,8 +11,8 @@ use super::{
     agent::Agent,
     cluster::{self, Keeper, Reach, Standing},
     complain::Complaints,
-    incoming::Incoming,
     lane::Lanes,
+    layers::Layers,
     link::{Event, Events, Link},
     spawn::AgentProcess,
     start::{Failure, Order, Place, Report},
@@ -120,7 +120,7 @@ impl Far {
     pub(crate) fn keeper(
         &mut self,
         agent: &Agent,
-        incoming: &Arc<Incoming>,
+        layers: &Arc<Layers>,
         complaints: &Arc<Complaints>,
         events: Events,
     ) -> Option<Keeper> {
@@ -128,7 +128,7 @@ impl Far {
             Self::Here(_) => None,
             Self::There(reach, standing) => {
                 let (reach, first) = (reach.clone(), standing.take()?);
-                Some(Keeper::new(reach, *first, agent.clone(), incoming.clone(), complaints.clone(), events))
+                Some(Keeper::new(reach, *first, agent.clone(), layers.clone(), complaints.clone(), events))
             }
         }
     }

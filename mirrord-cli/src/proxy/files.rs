@@ -99,6 +99,14 @@ impl Files {
         Ok(answer)
     }
 
+    /// Another target's files are meant from now on: what the kernel believes of the last one's is forgotten, in time.
+    pub(crate) fn forget(&self) {
+        if let Self::Proxied(_, Some(fuse), _) = self {
+            let fuse = fuse.clone();
+            drop(tokio::task::spawn_blocking(move || fuse.forget_all()));
+        }
+    }
+
     /// What the kernel puts before the target's paths when it tells the path of a descriptor.
     pub(crate) async fn path_prefix(&self) -> Result<Vec<u8>, Fault> {
         if let Self::Proxied(..) = self {

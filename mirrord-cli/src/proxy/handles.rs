@@ -16,7 +16,7 @@ use mirrord_protocol::{
     id::RemoteFd,
 };
 
-use super::link::{Link, Outcome};
+use super::link::{Link, Outcome, Tell};
 
 /// What an open does once: it must not happen again.
 const ONCE: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC;
@@ -40,8 +40,6 @@ struct Handle {
     link: u64,
     remote: RemoteFd,
 }
-
-type Tell = Box<dyn FnOnce(Outcome) + Send>;
 
 impl Handles {
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -32,7 +32,15 @@ use mirrord_protocol::{
 };
 use tokio::sync::{Mutex as AsyncMutex, Notify, oneshot};
 
-use super::{agent::Agent, alive, complain::Complaints, link::Link, relay::Relays, settings::Settings};
+use super::{
+    agent::Agent,
+    alive,
+    chronicle::{Chronicle, Happening},
+    complain::Complaints,
+    link::Link,
+    relay::Relays,
+    settings::Settings,
+};
 
 /// For how many connections it is remembered whose they are.
 const N_REMEMBERED: usize = 16 << 10;
@@ -45,6 +53,7 @@ pub(crate) struct Incoming {
     /// What is subscribed at each.
     covered: Mutex<HashMap<u64, BTreeSet<Port>>>,
     complaints: Arc<Complaints>,
+    chronicle: Arc<Chronicle>,
     relays: Relays,
     settings: Arc<Settings>,
     rules: IncomingRules,
@@ -78,9 +87,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Incoming {
     /// Nothing listens yet.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the session")]
     pub(crate) fn new(
         agent: Agent,
         complaints: Arc<Complaints>,
+        chronicle: Arc<Chronicle>,
         relays: Relays,
         settings: Arc<Settings>,
         rules: IncomingRules,
@@ -92,6 +103,7 @@ impl Incoming {
             links: Mutex::default(),
             covered: Mutex::default(),
             complaints,
+            chronicle,
             relays,
             settings,
             rules,
@@ -221,6 +233,7 @@ impl Incoming {
             Ok(()) => tracing::info!(port = port.0, ?wish, "subscribed a port"),
             Err(fault) => self.complain(subscription, fault),
         }
+        self.chronicle.tell(|| Some(Happening::subscription(subscription, outcome.is_ok())));
         if outcome.is_ok() {
             for link in self.links() {
                 self.cover(&link, subscription).await;

@@ -20,7 +20,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::io::{Interest, unix::AsyncFd};
 use tokio_seqpacket::{UnixSeqpacket, UnixSeqpacketListener, ancillary::AncillaryMessageWriter};
 
-use super::{rights, session::Session, settings::Settings, watch::Watch};
+use super::{chronicle::Happening, rights, session::Session, settings::Settings, watch::Watch};
 
 /// How long it may take to turn somebody away.
 const TURN_AWAY: std::time::Duration = std::time::Duration::from_millis(10);
@@ -70,12 +70,17 @@ impl Layers {
         let Some(pid) = trusted_peer(&connection) else {
             return tracing::warn!("turned away a stranger");
         };
-        self.watch.record_connected(pid);
+        let chronicle = &self.session.chronicle;
+        if self.watch.record_connected(pid) {
+            chronicle.tell(|| Some(Happening::LayerConnected { pid }));
+        }
         if let Err(error) = self.talk(&connection).await {
             tracing::warn!(pid, %error, "closed a layer's connection");
         }
         drop(connection);
-        self.watch.record_disconnected(pid);
+        if self.watch.record_disconnected(pid) {
+            chronicle.tell(|| Some(Happening::LayerDisconnected { pid }));
+        }
         // A guest that is gone does not listen any more.
         self.session.incoming.check().await;
     }

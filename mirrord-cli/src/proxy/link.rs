@@ -74,7 +74,7 @@ struct Inner {
 
 struct Waiter {
     fault: Fault,
-    tell: Box<dyn FnOnce(Outcome) + Send>,
+    tell: Tell,
 }
 
 /// A frame that the kernel has not taken yet.
@@ -85,6 +85,17 @@ struct Letter {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where an answer is told.
+pub(crate) type Tell = Box<dyn FnOnce(Outcome) + Send>;
+
+/// Asks by `ask`, and waits for the answer.
+pub(crate) async fn wait(call: AgentCall, ask: impl FnOnce(AgentCall, Tell)) -> Outcome {
+    let (answer_tx, answer_rx) = oneshot::channel();
+    let fault = lost::fault(&call);
+    ask(call, Box::new(move |outcome| drop(answer_tx.send(outcome))));
+    answer_rx.await.unwrap_or(Err(fault))
 }
 
 impl Link {
@@ -129,10 +140,7 @@ impl Link {
 
     /// Asks, and waits for the answer.
     pub(crate) async fn call(&self, call: AgentCall, descriptor: Option<OwnedFd>) -> Outcome {
-        let (answer_tx, answer_rx) = oneshot::channel();
-        let fault = lost::fault(&call);
-        self.ask(call, descriptor, move |outcome| drop(answer_tx.send(outcome)));
-        answer_rx.await.unwrap_or(Err(fault))
+        wait(call, |call, tell| self.ask(call, descriptor, tell)).await
     }
 
     /// Asks, from any thread; `tell` is called with the answer, on the thread that listens to the agent.

@@ -1,6 +1,6 @@
 //! Drives the session: layers on one side, agents on the other.
 //!
-//! In reading order: how it begins ([`start`], [`detach`], [`run`], [`prepare`]) and ends ([`watch`]), and who may ask for it ([`api`]); the far side
+//! In reading order: how it begins ([`start`], [`detach`], [`run`], [`prepare`]) and ends ([`watch`], [`kin`]), and who may ask for it ([`api`], [`chronicle`]); the far side
 //! ([`far`]): a process here ([`spawn`]) or agents elsewhere ([`cluster`]), a [`link`] to each over [`lane`]s with
 //! [`rights`], and the [`agent`] that the session asks, whoever that is by now ([`handles`]); the near side ([`layers`],
 //! [`settings`], [`session`], [`complain`]); and the answers: [`files`] ([`memfd`], [`fuse`]), [`incoming`]
@@ -9,6 +9,7 @@
 mod agent;
 mod alive;
 mod api;
+mod chronicle;
 mod cluster;
 mod complain;
 mod datagrams;
@@ -19,6 +20,7 @@ mod files;
 mod fuse;
 mod handles;
 mod incoming;
+mod kin;
 mod lane;
 mod layers;
 mod link;

@@ -13,6 +13,7 @@ use tokio_seqpacket::UnixSeqpacketListener;
 
 use super::{
     agent::Agent,
+    chronicle::Chronicle,
     complain::Complaints,
     datagrams::Datagrams,
     files::{self, Files, nonsense},
@@ -45,10 +46,12 @@ pub(crate) async fn prepare(
     complaints: Arc<Complaints>,
 ) -> Result<Prepared, Fault> {
     let relays = Relays::start()?;
+    let address = format!("@mirrord-{}", order.session_id);
     let watch = Watch::new(
         order.guest_pid,
         Duration::from_secs(order.start_idle_timeout),
         Duration::from_secs(order.idle_timeout),
+        &address,
     )?;
     let target = describe(agent).await?;
     let environment = fetch_environment(order, agent).await?;
@@ -73,9 +76,11 @@ pub(crate) async fn prepare(
         debugger_ports: order.debugger_ports.clone(),
     };
     let settings = Arc::new(Settings::new(&Handoff { rules: order.rules.clone(), facts })?);
+    let chronicle = Arc::<Chronicle>::default();
     let incoming = Arc::new(Incoming::new(
         agent.clone(),
         complaints.clone(),
+        chronicle.clone(),
         relays.clone(),
         settings.clone(),
         order.rules.incoming.clone(),
@@ -91,12 +96,12 @@ pub(crate) async fn prepare(
     };
     let mapping = Mapping::compile(&order.mapping)
         .map_err(|error| Fault::with_words(libc::EINVAL, error.to_string()))?;
-    let address = format!("@mirrord-{}", order.session_id);
     let listener = layers::listen(&address)?;
     let session = Session {
         rules: order.rules.clone(),
         agent: agent.clone(),
         complaints,
+        chronicle,
         mapping,
         files,
         names: Names::default(),

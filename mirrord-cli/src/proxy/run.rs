@@ -168,7 +168,7 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
     }
     let serving = tokio::spawn(layers.clone().serve(listener));
     let incoming = &layers.session.incoming;
-    let mut keeper = far.keeper(&agent, incoming, &complaints, events_tx);
+    let mut keeper = far.keeper(&agent, &layers, &complaints, events_tx);
     let ear = keeper.as_ref().map(Keeper::ear);
     let (deliveries, checks) = (JoinSet::new(), JoinSet::new());
     let mut hall = Hall { incoming, events, deliveries, checks, ear };

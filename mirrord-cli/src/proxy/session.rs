@@ -24,6 +24,7 @@ use mirrord_protocol::{
 
 use super::{
     agent::Agent,
+    chronicle::{Chronicle, Happening},
     complain::Complaints,
     datagrams::Datagrams,
     files::{Files, nonsense},
@@ -40,6 +41,7 @@ pub(crate) struct Session {
     pub(crate) rules: Rules,
     pub(crate) agent: Agent,
     pub(crate) complaints: Arc<Complaints>,
+    pub(crate) chronicle: Arc<Chronicle>,
     pub(crate) mapping: Mapping,
     pub(crate) files: Files,
     pub(crate) names: Names,
@@ -57,6 +59,7 @@ pub(crate) struct Proxied {
 impl Session {
     /// Answers anything but a hello.
     pub(crate) async fn answer(&self, question: ToProxy, descriptor: Option<OwnedFd>) -> Reply {
+        self.chronicle.tell(|| Happening::of(&question));
         let answered = match question {
             ToProxy::Hello(_) => Err(Fault::with_words(libc::EPROTO, "hello is said once")),
             ToProxy::Open { path, flags, mode } => {

@@ -30,7 +30,7 @@ pub struct Crowd {
 enum Standing {
     Joining,
     Joined,
-    /// It could not be joined; not tried again while it stays ready.
+    /// It could not be joined; not tried again while it stays ready, unless time has passed.
     Failed,
 }
 
@@ -78,6 +78,14 @@ impl Crowd {
     pub fn finish_join(&mut self, key: &str, joined: bool) {
         if let Some(standing) = self.members.get_mut(key) {
             *standing = if joined { Standing::Joined } else { Standing::Failed };
+        }
+    }
+
+    /// A while has passed since a pod could not be joined: it is tried again, if it is still ready.
+    pub fn handle_retry(&mut self, key: &str) {
+        if self.members.get(key) == Some(&Standing::Failed) {
+            self.members.remove(key);
+            self.join_ready();
         }
     }
 
@@ -177,6 +185,20 @@ mod tests {
         assert_eq!(effects(&mut crowd), []);
         ready(&mut crowd, &["a"]);
         ready(&mut crowd, &["a", "b"]);
+        assert_eq!(effects(&mut crowd), [join("b")]);
+    }
+
+    #[test]
+    fn what_could_not_be_joined_is_tried_again_after_a_while() {
+        let mut crowd = Crowd::new("a".to_owned());
+        crowd.handle_wanted();
+        ready(&mut crowd, &["a", "b"]);
+        crowd.handle_retry("b");
+        effects(&mut crowd);
+        crowd.handle_retry("b");
+        assert_eq!(effects(&mut crowd), []);
+        crowd.finish_join("b", false);
+        crowd.handle_retry("b");
         assert_eq!(effects(&mut crowd), [join("b")]);
     }
 

@@ -32,6 +32,8 @@ pub struct Lifetime {
     n_connections: usize,
     /// Since when nobody is connected and the guest's main process is gone.
     quiet_since: Option<Duration>,
+    /// No process is left that could still say hello.
+    is_deserted: bool,
     /// When it ends at the latest, if it was told to.
     stop_by: Option<Duration>,
 }
@@ -49,6 +51,7 @@ impl Lifetime {
             came: Came::Nobody,
             n_connections: 0,
             quiet_since,
+            is_deserted: false,
             stop_by: None,
         }
     }
@@ -62,6 +65,7 @@ impl Lifetime {
         };
         self.n_connections += 1;
         self.quiet_since = None;
+        self.is_deserted = false;
     }
 
     /// A layer's connection is gone.
@@ -74,6 +78,17 @@ impl Lifetime {
     pub fn handle_guest_gone(&mut self, now: Duration) {
         self.guest_alive = false;
         self.note_quiet(now);
+    }
+
+    /// Whether it is worth a look if there is still a process that could say hello.
+    #[must_use]
+    pub fn awaits_kin(&self) -> bool {
+        self.is_watched && self.quiet_since.is_some() && self.came == Came::Several && !self.is_deserted
+    }
+
+    /// No process is left that could.
+    pub fn handle_deserted(&mut self) {
+        self.is_deserted = self.quiet_since.is_some();
     }
 
     /// The session is told to end; the guest may take so long to go first.
@@ -96,6 +111,7 @@ impl Lifetime {
             _ if self.stop_by.is_some() => (since, End::GuestGone),
             (false, Came::Nobody) => (self.start_idle, End::NobodyCame),
             (true, Came::Nobody | Came::One(_)) => (since, End::GuestGone),
+            (true, Came::Several) if self.is_deserted => (since, End::GuestGone),
             // A child that was just forked may be about to say hello.
             _ => (since + self.idle, End::GuestGone),
         })
@@ -148,6 +164,31 @@ mod tests {
         assert_eq!(lifetime.decide_end(6 * SECOND), None);
         assert_eq!(lifetime.deadline(), Some((7 * SECOND, End::GuestGone)));
         assert_eq!(lifetime.decide_end(7 * SECOND), Some(End::GuestGone));
+    }
+
+    #[test]
+    fn a_guest_of_several_processes_of_which_none_is_left_ends_at_once() {
+        let mut lifetime = watched();
+        lifetime.handle_connected(1);
+        lifetime.handle_connected(2);
+        lifetime.handle_guest_gone(SECOND);
+        lifetime.handle_disconnected(SECOND);
+        assert!(!lifetime.awaits_kin());
+        lifetime.handle_disconnected(2 * SECOND);
+        assert!(lifetime.awaits_kin());
+        lifetime.handle_deserted();
+        assert_eq!(lifetime.decide_end(2 * SECOND), Some(End::GuestGone));
+    }
+
+    #[test]
+    fn an_editor_may_start_another_process_after_the_last_is_gone() {
+        let mut lifetime = Lifetime::new(60 * SECOND, 5 * SECOND, false);
+        lifetime.handle_connected(1);
+        lifetime.handle_connected(2);
+        lifetime.handle_disconnected(SECOND);
+        lifetime.handle_disconnected(SECOND);
+        assert!(!lifetime.awaits_kin());
+        assert_eq!(lifetime.decide_end(5 * SECOND), None);
     }
 
     #[test]

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 
 use mirrord_protocol::{GuestPath, agent::fs::FileStat};
 
+/// The names of a file: each in which directory.
+pub type Names = Vec<(u64, Vec<u8>)>;
+
 /// The number of the root, by the kernel's own rule.
 pub const ROOT: u64 = 1;
 
@@ -124,6 +127,26 @@ impl Nodes {
         self.known.iter().find(|(_, node)| node.paths.contains(path)).map(|(number, _)| *number)
     }
 
+    /// Every file that is known, with the names by which it was found: each in which directory, where that is known.
+    #[must_use]
+    pub fn all(&self) -> Vec<(u64, Names)> {
+        let numbers: HashMap<&[u8], u64> = self
+            .known
+            .iter()
+            .flat_map(|(number, node)| node.paths.iter().map(|path| (path.as_bytes(), *number)))
+            .collect();
+        let name = |path: &GuestPath| {
+            let at = path.as_bytes().iter().rposition(|byte| *byte == b'/')?;
+            let (parent, name) = (&path.as_bytes()[..at.max(1)], &path.as_bytes()[at + 1..]);
+            let parent = numbers.get(parent).filter(|_| !name.is_empty())?;
+            Some((*parent, name.to_vec()))
+        };
+        self.known
+            .iter()
+            .map(|(number, node)| (*number, node.paths.iter().filter_map(name).collect()))
+            .collect()
+    }
+
     /// The path of a name in a directory.
     #[must_use]
     pub fn child(&self, parent: u64, name: &[u8]) -> Option<GuestPath> {
@@ -147,6 +170,23 @@ mod tests {
         nodes.handle_lookup(11, path("/data/x"));
         nodes.handle_lookup(12, path("/database"));
         nodes
+    }
+
+    #[test]
+    fn all_files_are_told_with_their_names() {
+        let mut nodes = known();
+        nodes.handle_lookup(13, path("/unknown/y"));
+        let mut all = nodes.all();
+        all.sort();
+        let named = |parent, name: &[u8]| vec![(parent, name.to_vec())];
+        let expected = [
+            (ROOT, vec![]),
+            (10, named(ROOT, b"data")),
+            (11, named(10, b"x")),
+            (12, named(ROOT, b"database")),
+            (13, vec![]),
+        ];
+        assert_eq!(all, expected);
     }
 
     #[test]

@@ -40,7 +40,9 @@ pub(crate) async fn begin(
             Step::Warning(words) => Report::Warning(words),
         });
     };
-    reach.stand(target, None, events, teller).await
+    let standing = reach.stand(target, None, events, teller).await?;
+    reach.sweep(standing.agent.as_ref());
+    Ok(standing)
 }
 
 /// What the developer should know of a pod before the session changes what it gets.

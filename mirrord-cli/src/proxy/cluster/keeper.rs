@@ -23,6 +23,7 @@ use crate::proxy::{
     agent::Agent,
     complain::Complaints,
     incoming::Incoming,
+    layers::Layers,
     link::{Events, Link},
 };
 
@@ -31,6 +32,9 @@ const SILENT_TIME: Duration = Duration::from_secs(2);
 
 /// How long to wait between two attempts to find another agent: at first, and after many.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
+
+/// How soon a pod is tried again that could not be joined.
+const JOIN_AGAIN: Duration = Duration::from_secs(20);
 
 /// How long goodbyes may take.
 const PART_TIME: Duration = Duration::from_secs(5);
@@ -47,6 +51,8 @@ enum News {
     Gone(u64, Option<Farewell>),
     /// A pod was joined, or cannot be.
     Joined(String, Result<Box<Standing>, Trouble>),
+    /// A pod that could not be joined may be tried again.
+    Retry(String),
     /// Another agent was found for the session.
     Found(Box<Standing>),
     /// None was found within the time that agents have to start; it is looked for on.
@@ -81,7 +87,7 @@ struct Member {
 pub(crate) struct Keeper {
     reach: Arc<Reach>,
     agent: Agent,
-    incoming: Arc<Incoming>,
+    layers: Arc<Layers>,
     complaints: Arc<Complaints>,
     events: Events,
     crowd: Crowd,
@@ -103,7 +109,7 @@ impl Keeper {
         reach: Arc<Reach>,
         first: Standing,
         agent: Agent,
-        incoming: Arc<Incoming>,
+        layers: Arc<Layers>,
         complaints: Arc<Complaints>,
         events: Events,
     ) -> Self {
@@ -111,7 +117,7 @@ impl Keeper {
         let mut keeper = Self {
             reach,
             agent,
-            incoming,
+            layers,
             complaints,
             events,
             crowd: Crowd::new(first.key()),
@@ -182,10 +188,8 @@ impl Keeper {
                 }
             }
             News::Over(key, link) => {
-                if let Some(member) = self.member(&key, link) {
-                    let why = "it has ended";
-                    member.standing.trunk.give_up(why);
-                    self.lose(&key, None, Some(why.to_owned()));
+                if self.member(&key, link).is_some() {
+                    self.lose(&key, None, Some("it has ended".to_owned()));
                 }
             }
             News::Gone(link, farewell) => {
@@ -205,7 +209,13 @@ impl Keeper {
                 tracing::warn!(pod, %trouble, "a pod cannot be joined");
                 let words = trouble.words().join(": ");
                 self.complaints.tell(&format!("the traffic of pod `{pod}` stays with it: {words}"));
+                let news_tx = self.news_tx.clone();
+                self.tasks.spawn(async move {
+                    tokio::time::sleep(JOIN_AGAIN).await;
+                    drop(news_tx.send(News::Retry(key)));
+                });
             }
+            News::Retry(key) => self.crowd.handle_retry(&key),
             News::Found(standing) => self.handle_found(*standing),
             News::NotFound(trouble) => {
                 self.agent.lose();
@@ -222,6 +232,10 @@ impl Keeper {
             }
             News::Wanted => self.crowd.handle_wanted(),
         }
+    }
+
+    fn incoming(&self) -> &Arc<Incoming> {
+        &self.layers.session.incoming
     }
 
     fn member(&mut self, key: &str, link: u64) -> Option<&mut Member> {
@@ -287,9 +301,10 @@ impl Keeper {
             self.agent.seek();
             self.last_ended.clone_from(agent);
         }
-        self.incoming.leave(link);
+        self.incoming().leave(link);
         link.cut();
-        trunk.part();
+        // It is known to be gone: nothing that waits for it is worth waiting for.
+        trunk.give_up("the agent is gone");
         if let Some(agent) = agent.clone() {
             let reach = self.reach.clone();
             self.tasks.spawn(async move { reach.remove(&agent).await });
@@ -315,6 +330,7 @@ impl Keeper {
     fn represent(&mut self, key: &str) {
         let Some(member) = self.members.get(key) else { return };
         self.agent.set(&member.standing.link);
+        self.layers.session.files.forget();
         self.complaints.tell(&format!("the session goes on at {}", member.standing.place()));
     }
 
@@ -323,13 +339,14 @@ impl Keeper {
         self.admit(standing);
         self.crowd.handle_found(key);
         self.agent.set(&link);
+        self.layers.session.files.forget();
         self.subscribe(link);
         self.complaints.tell(&format!("the session goes on at {place}"));
     }
 
     /// Has what is subscribed subscribed at one more agent.
     fn subscribe(&mut self, link: Link) {
-        let incoming = self.incoming.clone();
+        let incoming = self.incoming().clone();
         self.tasks.spawn(async move { incoming.join(&link).await });
     }
 
@@ -373,7 +390,7 @@ impl Keeper {
             return;
         }
         let (cluster, target) = (cluster.clone(), place.target.clone());
-        let (incoming, news_tx) = (self.incoming.clone(), self.news_tx.clone());
+        let (incoming, news_tx) = (self.incoming().clone(), self.news_tx.clone());
         self.tasks.spawn(async move {
             incoming.wanted().await;
             drop(news_tx.send(News::Wanted));

@@ -180,6 +180,13 @@ impl Reach {
         }
     }
 
+    /// Beside what else there is to do, removes what sessions have left that did not live to do it.
+    pub(super) fn sweep(&self, agent: Option<&AgentPod>) {
+        if let (Ground::Cluster(cluster, _), Some(agent)) = (&self.ground, agent) {
+            remove::sweep(cluster, &agent.namespace);
+        }
+    }
+
     async fn launch(
         &self,
         cluster: &Cluster,
@@ -252,12 +259,12 @@ impl Reach {
         }
     }
 
-    /// Removes an agent, as far as it is ours.
+    /// Removes an agent, as far as it is ours. Given up before its end, it is done with all others.
     pub(crate) async fn remove(&self, agent: &AgentPod) {
-        lock(&self.made).retain(|other| other != agent);
         if let Ground::Cluster(cluster, _) = &self.ground {
             remove::remove(cluster, agent).await;
         }
+        lock(&self.made).retain(|other| other != agent);
     }
 
     /// Removes everything that was made.

@@ -85,6 +85,16 @@ impl Belief {
         drop(self.notifier.inval_inode(INodeNo(number), 0, 0));
     }
 
+    /// Makes the kernel ask anew for everything.
+    pub(super) fn forget_all(&self) {
+        for (number, names) in self.tree.all() {
+            for (parent, name) in names {
+                self.forget(parent, &name);
+            }
+            self.forget_bytes(number);
+        }
+    }
+
     /// Has the kernel rename what it knows, so that open directories keep their names; tells whether it has.
     pub(super) fn rename(&self, from: &GuestPath, to: &GuestPath, flags: u32) -> bool {
         self.tree.number_at(from).is_some() && self.openers.rename(from, to, flags).is_ok()

@@ -112,6 +112,12 @@ impl Fuse {
         self.belief.handle_done(call);
     }
 
+    /// Makes the kernel ask anew for everything: the files are another target's. Waits for calls that are under way, and
+    /// so for the agent.
+    pub(crate) fn forget_all(&self) {
+        self.belief.forget_all();
+    }
+
     /// How attributes are told.
     pub(crate) fn attributes(&self) -> &Attributes {
         &self.attributes

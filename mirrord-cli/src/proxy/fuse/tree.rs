@@ -16,7 +16,7 @@ use fuser::{
     Errno, FileAttr, FileHandle, FopenFlags, Generation, INodeNo, ReplyDirectory, ReplyEmpty, ReplyEntry,
     ReplyXattr,
 };
-use mirrord_core::proxy::nodes::Nodes;
+use mirrord_core::proxy::nodes::{Names, Nodes};
 use mirrord_protocol::{
     GuestPath,
     agent::{
@@ -134,6 +134,11 @@ impl Tree {
         for file in lock(&self.0.open).values().filter(|file| file.number == number) {
             file.handle_change();
         }
+    }
+
+    /// Every file that the kernel knows, with its names and where they are.
+    pub(crate) fn all(&self) -> Vec<(u64, Names)> {
+        lock(&self.0.nodes).all()
     }
 
     /// Gives up a prepared file; tells whether the kernel had not opened it.

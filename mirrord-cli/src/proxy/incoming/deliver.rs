@@ -19,6 +19,7 @@ use tokio::{
 
 use super::{Incoming, Ringing, lock};
 use crate::proxy::{
+    chronicle::Happening,
     doorbell::{self, Doorbell},
     lane,
     link::Link,
@@ -46,6 +47,7 @@ impl Incoming {
         arrival: Arrival,
         mut connection: Option<OwnedFd>,
     ) {
+        self.chronicle.tell(|| Some(Happening::arrival(&arrival)));
         // Each attempt that is refused may remove the listener that refused it; the next one may take it.
         let mut refused = None;
         loop {
