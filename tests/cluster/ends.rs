@@ -14,7 +14,7 @@ use nix::{
 use serde_json::json;
 
 use crate::{
-    SHOP,
+    ECHO, SHOP,
     guest::{Served, python_with},
 };
 
@@ -49,6 +49,47 @@ fn an_agent_that_is_killed_is_replaced() {
     shop.answers("http://shop/", "the guest");
     served.end(&shop);
     shop.answers("http://shop/", "the shop itself");
+}
+
+#[test]
+fn an_agent_whose_pod_is_taken_away_leaves_no_other_one_alone() {
+    let Some(shop) = Namespace::with(SHOP) else { return };
+    let _ready = (shop.ready("app=shop", 1), shop.ready("app=client", 1));
+    let served = Served::start(&shop, "deployment/shop", "steal");
+    shop.answers("http://shop/", "the guest");
+    shop.does(&["delete", "pods", "-l", "app=mirrord", "--grace-period=0", "--force"]);
+    shop.answers("http://shop/", "the guest");
+    served.end(&shop);
+    shop.answers("http://shop/", "the shop itself");
+}
+
+/// Tells whose ledger it is that it holds open, and whose it opens.
+const READER: &str = r"
+import os, time
+held = os.open('/scratch/ledger', os.O_RDONLY)
+while True:
+    try:
+        with open('/scratch/ledger') as opened:
+            name = opened.readline().strip()
+        print('held', os.pread(held, 4096, 0).split()[0].decode(), 'opened', name, flush=True)
+    except OSError as error: print(error, flush=True)
+    time.sleep(0.1)
+";
+
+#[test]
+fn after_a_target_is_replaced_its_files_are_the_new_ones() {
+    let Some(shop) = Namespace::with(SHOP) else { return };
+    let pod = shop.ready("app=shop", 1).remove(0);
+    let session = shop.session("deployment/shop", &json!({ "feature": { "fs": "read" } }));
+    let mut guest = Running::start(&mut python_with(&session, READER));
+    guest.says(&format!("held {pod} opened {pod}\n"));
+    shop.does(&["delete", "pod", &pod, "--grace-period=0", "--force"]);
+    let other = shop.ready("app=shop", 1).remove(0);
+    // Nothing but its bytes tells one ledger from the other: size and time are the same.
+    guest.says(&format!("held {other} opened {other}\n"));
+    guest.signal(Signal::SIGTERM);
+    guest.end();
+    shop.assert_clean(&[&session]);
 }
 
 #[test]
@@ -98,9 +139,9 @@ fn a_command_that_is_killed_while_it_starts_leaves_nothing() {
 }
 
 /// A stream that goes on for as long as it is asked, through the pod, and tells how it went.
-const COUNTER: &str = r"
+pub(crate) const COUNTER: &str = r"
 import socket, sys, time
-stream = socket.create_connection(('counter', 9000), 10)
+stream = socket.create_connection(('counter', 9000), 60)
 reader = stream.makefile('rb')
 n = 0
 while True:
@@ -110,26 +151,6 @@ while True:
     if n % 20 == 0: print('counted', n, flush=True)
     time.sleep(0.01)
 ";
-
-/// What it talks to: a pod that says again what it is told.
-const ECHO: &str = r#"
-apiVersion: v1
-kind: Pod
-metadata: {name: counter, labels: {app: counter}}
-spec:
-  terminationGracePeriodSeconds: 0
-  containers:
-    - name: counter
-      image: mirrord-workload:1
-      imagePullPolicy: IfNotPresent
-      command: [nc, -ll, -p, "9000", -e, cat]
-      readinessProbe: {exec: {command: [sh, -c, "netstat -ltn | grep -q :9000"]}, periodSeconds: 1}
----
-apiVersion: v1
-kind: Service
-metadata: {name: counter}
-spec: {selector: {app: counter}, ports: [{port: 9000}]}
-"#;
 
 #[test]
 fn a_port_forward_that_is_cut_loses_no_stream() {

@@ -12,9 +12,12 @@ mod guest;
 mod incoming;
 mod kinds;
 mod outgoing;
+mod ways;
 mod world;
 
 /// A shop with its Service, and a client.
 const SHOP: &str = include_str!("shop.yaml");
+/// A pod that says again what it is told, with its Service.
+const ECHO: &str = include_str!("echo.yaml");
 /// `PostgreSQL` with its Service.
 const DATABASE: &str = include_str!("database.yaml");

@@ -3,7 +3,9 @@
 //! Which cluster is told by `MIRRORD_TEST_KUBECONFIG`, an administrator's; `cargo xtask test cluster` sets it.
 
 mod namespace;
+mod old_way;
 mod relay;
+mod server;
 mod session;
 mod traces;
 mod user;
@@ -16,8 +18,10 @@ use std::{
 };
 
 pub use namespace::Namespace;
+pub use old_way::OldWay;
 pub use relay::Relay;
 use serde_json::{Value, json};
+pub use server::ApiServer;
 pub use session::ClusterSession;
 
 use crate::{ground::skip, transcript::Transcript};

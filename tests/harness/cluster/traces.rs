@@ -54,6 +54,17 @@ impl Namespace {
         found.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
     }
 
+    /// Whether pods of this namespace run on this machine.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        let uids = self.said(&["get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"]);
+        let uids: Vec<String> = uids.split_whitespace().map(|uid| format!("pod{uid}")).collect();
+        fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+            let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
+            uids.iter().any(|uid| groups.contains(uid.as_str()))
+        })
+    }
+
     /// The firewall rules, and agents, in the pods of this namespace that stand on this machine.
     fn rules(&self) -> Vec<String> {
         if !is_root() || system("nft").is_none() {
