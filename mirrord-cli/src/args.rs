@@ -108,6 +108,9 @@ pub(crate) struct SuperviseArguments {
     /// The program's file, if this process is to become a guest.
     #[arg(long, value_name = "FILE")]
     pub(crate) program: Option<PathBuf>,
+    /// Stay where this process is: its guests come from below it.
+    #[arg(long)]
+    pub(crate) stay: bool,
     /// What the program is told, its name first.
     #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) words: Vec<OsString>,

@@ -1,6 +1,6 @@
 //! Which engine catches a program's calls, and why.
 
-use std::{convert::Infallible, env, ffi::OsString, os::unix::ffi::OsStrExt, path::Path};
+use std::{env, ffi::OsString, os::unix::ffi::OsStrExt, path::Path, process::ExitCode};
 
 use mirrord_config::lower::Engine;
 use mirrord_protocol::proxy::names::{PROXY_ADDRESS, SESSION_ID};
@@ -8,11 +8,15 @@ use thiserror::Error;
 
 use crate::{
     environment::Variables,
+    in_place,
     inject::become_guest,
     inspect::Inspection,
     progress::Progress,
     report::{Explain, Report},
-    supervisor::start::{self, SuperviseError, Supervised, Supervision},
+    supervisor::{
+        start::{self, Started, SuperviseError, Supervised, Supervision},
+        support::support,
+    },
 };
 
 /// What catches the calls of a program.
@@ -43,11 +47,11 @@ pub(crate) fn choose(
     let chosen = match (wish, inspection.beyond_layer.first()) {
         (Engine::Layer, _) | (Engine::Auto, None) => Chosen::Layer,
         (Engine::Supervisor, _) => {
-            start::support()?;
+            support()?;
             Chosen::Supervisor("as ordered".to_owned())
         }
-        (Engine::Auto, Some(beyond)) => match start::support() {
-            Ok(()) => Chosen::Supervisor(format!("because {}", beyond.why)),
+        (Engine::Auto, Some(beyond)) => match support() {
+            Ok(_) => Chosen::Supervisor(format!("because {}", beyond.why)),
             Err(why) => {
                 progress.warn(&why.to_string(), None);
                 Chosen::Layer
@@ -62,14 +66,22 @@ pub(crate) fn choose(
     Ok(chosen)
 }
 
+/// What this process is, now that the guest can begin.
+pub(crate) enum Prepared {
+    /// The guest to be, and its supervision, if it is to have one.
+    Guest(Option<Supervision>),
+    /// The one that stood before a guest, which has ended so.
+    Front(ExitCode),
+}
+
 /// Starts the supervisor that was chosen, if one was.
 pub(crate) fn prepare(
     chosen: &Chosen,
     address: &str,
     variables: &Variables,
-) -> Result<Option<Supervision>, SuperviseError> {
+) -> Result<Prepared, SuperviseError> {
     if *chosen == Chosen::Layer {
-        return Ok(None);
+        return Ok(Prepared::Guest(None));
     }
     let folder = |name: &str| variables.get(name).map(OsStrExt::as_bytes);
     let session = Supervised {
@@ -78,7 +90,10 @@ pub(crate) fn prepare(
         home: folder("HOME"),
         temp_dir: folder("TMPDIR"),
     };
-    start::start(&session).map(Some)
+    Ok(match start::start(&session)? {
+        Started::Guest(supervision) => Prepared::Guest(Some(supervision)),
+        Started::Front(code) => Prepared::Front(code),
+    })
 }
 
 /// Why a program cannot be taken over from a layer: our own fault, or somebody's who plays with us.
@@ -93,10 +108,13 @@ impl Explain for NoSession {
 }
 
 /// Becomes a program that a layer cannot enter, as a guest that is supervised.
-pub(crate) fn take_over(program: &Path, words: &[OsString]) -> Result<Infallible, Report> {
-    let variables = Variables::own();
+pub(crate) fn take_over(program: &Path, words: &[OsString]) -> Result<ExitCode, Report> {
+    let mut variables = Variables::own();
+    variables.remove(in_place::PROGRAM);
     let Some(address) = env::var_os(PROXY_ADDRESS) else { return Err(NoSession.into()) };
     let chosen = Chosen::Supervisor(String::new());
-    let supervision = prepare(&chosen, &address.to_string_lossy(), &variables)?;
-    Ok(become_guest(program, words, variables, supervision)?)
+    match prepare(&chosen, &address.to_string_lossy(), &variables)? {
+        Prepared::Guest(supervision) => match become_guest(program, words, variables, supervision)? {},
+        Prepared::Front(code) => Ok(code),
+    }
 }

@@ -123,6 +123,11 @@ impl Variables {
         }
     }
 
+    /// Takes a variable away.
+    pub(crate) fn remove(&mut self, name: impl AsRef<OsStr>) {
+        self.0.retain(|(key, _)| key != name.as_ref());
+    }
+
     /// Names and values.
     pub(crate) fn into_pairs(self) -> impl Iterator<Item = (OsString, OsString)> {
         self.0.into_iter()

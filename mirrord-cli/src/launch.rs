@@ -1,6 +1,6 @@
 //! Target, agent, proxy, guest: the order of things, told once.
 
-use std::{convert::Infallible, env, ffi::OsString, path::PathBuf};
+use std::{env, ffi::OsString, path::PathBuf, process::ExitCode};
 
 use mirrord_config::Lowered;
 use mirrord_core::target::Target;
@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::{
     args::ExecArguments,
     assets::{self, Asset},
-    engine::{self, Chosen},
+    engine::{self, Chosen, Prepared},
     environment::{Overlay, Variables},
     inject::{Injection, become_guest},
     inspect, order, program,
@@ -34,8 +34,8 @@ impl Explain for LaunchError {
     }
 }
 
-/// Runs a command as a guest; comes back only if it cannot.
-pub(crate) fn launch(arguments: &ExecArguments) -> Result<Infallible, Report> {
+/// Runs a command as a guest; comes back if it cannot, or where this process stood before the guest, until its end.
+pub(crate) fn launch(arguments: &ExecArguments) -> Result<ExitCode, Report> {
     refuse_nesting()?;
     let mut progress = Progress::begin("mirrord exec");
     let flags = &arguments.session;
@@ -58,9 +58,16 @@ pub(crate) fn launch(arguments: &ExecArguments) -> Result<Infallible, Report> {
         progress.info(&line);
     }
     progress.info(&program.engine.words());
-    let supervision = engine::prepare(&program.engine, &ready.address, &variables)?;
-    progress.ready();
-    Ok(become_guest(&program.file, &arguments.command, variables, supervision)?)
+    match engine::prepare(&program.engine, &ready.address, &variables)? {
+        Prepared::Guest(supervision) => {
+            progress.ready();
+            match become_guest(&program.file, &arguments.command, variables, supervision)? {}
+        }
+        Prepared::Front(code) => {
+            progress.leave_to_others();
+            Ok(code)
+        }
+    }
 }
 
 /// A guest cannot have guests.

@@ -5,6 +5,7 @@ mod assets;
 mod commands;
 mod engine;
 mod environment;
+mod in_place;
 mod inherited;
 mod inject;
 mod inspect;
@@ -29,11 +30,15 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let arguments = match args::Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(usage) => return printer::tell_usage(&usage),
+    let outcome = if let Some((program, words)) = in_place::asked() {
+        engine::take_over(&program, &words)
+    } else {
+        match args::Arguments::try_parse() {
+            Ok(arguments) => commands::run(arguments),
+            Err(usage) => return printer::tell_usage(&usage),
+        }
     };
-    commands::run(arguments).unwrap_or_else(|report| {
+    outcome.unwrap_or_else(|report| {
         printer::tell_report(&report);
         ExitCode::from(report.code)
     })

@@ -73,7 +73,7 @@ pub(crate) fn order(
             DataPathChoice::Auto if is_here => DataPath::Passed,
             DataPathChoice::Auto | DataPathChoice::Proxied => DataPath::Proxied,
         },
-        hands_over: lowered.engine != Engine::Layer && crate::supervisor::start::support().is_ok(),
+        hands_over: lowered.engine != Engine::Layer && crate::supervisor::support::support().is_ok(),
         allows_rings: lowered.allows_rings,
         start_dir: env::current_dir().map_err(OrderError::NoWorkingDirectory)?,
         debugger_ports: lowered.debugger_ports.clone(),

@@ -144,6 +144,12 @@ impl Progress {
         self.is_over = true;
     }
 
+    /// Another process has told, or will tell, how it went on.
+    pub(crate) fn leave_to_others(&mut self) {
+        self.step = None;
+        self.is_over = true;
+    }
+
     /// The task has done what it should, and this is what came of it: data, however progress is told.
     pub(crate) fn finish(&mut self, message: &str) {
         self.finish_step(true);

@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 
+use libc::c_int;
 use mirrord_core::{addr, rules::address::Protocol};
-use mirrord_protocol::proxy::sockets::{SocketAnswer, SocketQuestion};
+use mirrord_protocol::{
+    id::SocketInode,
+    proxy::sockets::{SocketAnswer, SocketQuestion},
+};
 
 use crate::{
     World,
@@ -39,6 +43,16 @@ pub fn address(world: &impl World, socket: Socket, whose: Whose) -> Option<Encod
     let is_passed = protocol == Protocol::Tcp && lives_there(world, socket);
     let domain = if is_passed && is_told_as_v6(socket) { libc::AF_INET6 } else { socket.domain().ok()? };
     Some(Encoded::new(told, domain))
+}
+
+/// The same for a socket of which only the inode and the domain are known.
+pub fn address_of(world: &impl World, inode: SocketInode, domain: c_int, whose: Whose) -> Option<Encoded> {
+    match world.ask(SocketQuestion::Addresses(inode)) {
+        Ok((SocketAnswer::Addresses { local, peer }, _)) => {
+            Some(Encoded::new(if whose == Whose::Own { local } else { peer }, domain))
+        }
+        _ => None,
+    }
 }
 
 /// The listener spoke IPv6, and this IPv4 connection was passed in the place of its own. That its guest is told mapped

@@ -6,7 +6,13 @@ use std::{
     time::Duration,
 };
 
-use mirrord_tests::{eventually::eventually, ground, pod::Pod, programs::system};
+use mirrord_tests::{
+    eventually::eventually,
+    ground,
+    guest::{Guest, Tongue},
+    pod::Pod,
+    programs::system,
+};
 use serde_json::Value;
 
 use crate::screen::Desk;
@@ -92,6 +98,49 @@ fn an_editor_starts_a_program_with_the_environment_it_was_told() {
     let output = editor.launch("/usr/bin/python3", &["-c", story]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.starts_with("only the pod has this over you are 10.77.0.2"), "{output:?}");
+    assert_eq!(editor.end(), 0);
+}
+
+/// What `ext` warned of.
+fn warnings(editor: &Editor) -> String {
+    let warnings = editor.told.iter().filter(|object| object["type"] == "Warning");
+    warnings.map(|object| object["message"].as_str().unwrap().to_owned() + "\n").collect()
+}
+
+#[test]
+fn an_editor_starts_a_program_that_no_layer_enters_by_the_path_it_was_told() {
+    let guest = Guest { tongue: Tongue::Static, name: "supervised" };
+    if let Some(why) = guest.missing() {
+        return ground::skip(&why);
+    }
+    let pod = Pod::start().unwrap();
+    let desk = Desk::new();
+    desk.write("x.json", SETTINGS);
+    let program = guest.program().display().to_string();
+    let mut editor = Editor::begin(&desk, &["ext", "-t", &pod.target(), "-f", "x.json", "-e", &program]);
+    assert!(
+        warnings(&editor).contains("is a guest only if `patched_path` is started in its place"),
+        "{:?}",
+        editor.told
+    );
+    let path = editor.answer["patched_path"].as_str().unwrap().to_owned();
+    let output = editor.launch(&path, &["closed"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "number 3, 7 bytes\n", "{output:?}");
+    assert_eq!(editor.end(), 0);
+}
+
+#[test]
+fn an_editor_is_told_what_the_ordered_layer_cannot_enter() {
+    let guest = Guest { tongue: Tongue::Static, name: "supervised" };
+    if let Some(why) = guest.missing() {
+        return ground::skip(&why);
+    }
+    let desk = Desk::new();
+    desk.write("x.json", r#"{"engine": "layer", "internal_proxy": {"start_idle_timeout": 0}}"#);
+    let mut editor =
+        Editor::begin(&desk, &["ext", "-f", "x.json", "-e", &guest.program().display().to_string()]);
+    assert!(warnings(&editor).contains("is statically linked; mirrord cannot see"), "{:?}", editor.told);
+    assert_eq!(editor.answer["patched_path"], Value::Null);
     assert_eq!(editor.end(), 0);
 }
 

@@ -40,8 +40,16 @@ pub enum Tongue {
     Static,
     /// The compiler of another C library, without a loader.
     Musl,
+    /// The same, with a loader of its own.
+    MuslLoaded,
+    /// The C compiler for 32 bits, without any library.
+    Narrow,
+    /// Rust's compiler, without a loader.
+    RustStatic,
     /// Go's compiler, without libc.
     Go,
+    /// The newest that a registry has.
+    GoNewest,
     /// The same, without a word of what is in it.
     GoStripped,
     /// Go's compiler, beside libc.
@@ -76,11 +84,14 @@ impl Guest {
             (Tongue::Perl, _) => &["perl"],
             (Tongue::Php, _) => &["php"],
             (Tongue::Java, _) => &["java", "javac", "jar"],
-            (Tongue::Rust, _) => &[],
-            (Tongue::C | Tongue::Static, _) => &["gcc"],
-            (Tongue::Musl, _) => &["musl-gcc"],
+            (Tongue::C | Tongue::Static | Tongue::Narrow | Tongue::RustStatic, _) => &["gcc"],
+            (Tongue::Musl | Tongue::MuslLoaded, _) => &["musl-gcc"],
             (Tongue::Go | Tongue::GoStripped, _) => &["go"],
             (Tongue::GoWithC, _) => &["go", "gcc"],
+            (Tongue::GoNewest, _) if !newest_go().exists() => {
+                return Some(format!("{} needs the newest Go, which was not to be had", self.name));
+            }
+            (Tongue::Rust | Tongue::GoNewest, _) => &[],
         };
         let missing: Vec<&str> = programs.iter().copied().filter(|it| system(it).is_none()).collect();
         (!missing.is_empty()).then(|| format!("{} needs {}", self.name, missing.join(" and ")))
@@ -142,17 +153,33 @@ impl Guest {
         let c: &[&str] = &["-O1", "-w"];
         let libraries: &[&str] = &["-lresolv", "-lpthread"];
         match self.tongue {
-            Tongue::Static => build(self.name, "static", "c", "gcc", &[c, &["-static"]].concat(), libraries),
-            Tongue::Musl => {
-                build(self.name, "musl", "c", "musl-gcc", &[c, &["-static"]].concat(), &["-lpthread"])
-            }
-            Tongue::Go => build(self.name, "go", "go", "go", &["build"], &[]),
-            Tongue::GoStripped => build(self.name, "stripped", "go", "go", &["build", "-ldflags=-s -w"], &[]),
-            Tongue::Rust => built().join(format!("{}-guest", self.name)),
-            Tongue::Java => archive(self.name),
-            Tongue::GoWithC => build(self.name, "cgo", "go", "go", &["build", "-tags=netcgo"], &[]),
-            _ => build(self.name, "", "c", "gcc", c, libraries),
+            Tongue::Rust => return built().join(format!("{}-guest", self.name)),
+            Tongue::Java => return archive(self.name),
+            _ => {}
         }
+        let bare =
+            ["-m32", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector", "-static"];
+        let rust = ["--edition=2024", "-O", "-C", "target-feature=+crt-static"];
+        let newest = newest_go().display().to_string();
+        let (how, compiler, before, behind): (_, &str, Vec<&str>, &[&str]) = match self.tongue {
+            Tongue::Static => ("static", "gcc", [c, &["-static"]].concat(), libraries),
+            Tongue::Musl => ("musl", "musl-gcc", [c, &["-static"]].concat(), &["-lpthread"]),
+            Tongue::MuslLoaded => ("musl-loaded", "musl-gcc", c.to_vec(), &["-lpthread"]),
+            Tongue::Narrow => ("narrow", "gcc", [c, &bare].concat(), &[]),
+            Tongue::RustStatic => ("static", "rustc", rust.to_vec(), &[]),
+            Tongue::Go => ("go", "go", vec!["build"], &[]),
+            Tongue::GoNewest => ("newest", &newest, vec!["build"], &[]),
+            Tongue::GoStripped => ("stripped", "go", vec!["build", "-ldflags=-s -w"], &[]),
+            Tongue::GoWithC => ("cgo", "go", vec!["build", "-tags=netcgo"], &[]),
+            _ => ("", "gcc", c.to_vec(), libraries),
+        };
+        let (folder, ending) = match self.tongue {
+            Tongue::RustStatic => ("rust", "rs"),
+            Tongue::Go | Tongue::GoNewest | Tongue::GoStripped | Tongue::GoWithC => ("go", "go"),
+            _ => ("c", "c"),
+        };
+        let source = guests().join(folder).join(format!("{}.{ending}", self.name));
+        build(&source, how, Command::new(compiler).args(before), behind)
     }
 
     fn interpreter(&self) -> Option<PathBuf> {
@@ -209,6 +236,18 @@ pub fn guests() -> PathBuf {
     repository().join("tests/guests")
 }
 
+/// The newest Go that the Python package index has: `cargo xtask test` puts it there.
+#[must_use]
+pub fn newest_go() -> PathBuf {
+    built().join("../needs/newest-go/go/bin/go")
+}
+
+/// What makes the builds of Go's compiler keep to themselves.
+fn keep_go_apart(command: &mut Command) -> &mut Command {
+    let cache = built().join("guests").join("go-cache");
+    command.env("GOCACHE", cache).env("GOFLAGS", "").env("GOTOOLCHAIN", "local").env("GO111MODULE", "off")
+}
+
 /// Has a guest in Java compiled into one file, if what there is is older than its text.
 fn archive(name: &str) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -230,21 +269,24 @@ fn archive(name: &str) -> PathBuf {
 }
 
 /// Has a guest compiled, if what there is is older than its text.
-fn build(name: &str, how: &str, ending: &str, compiler: &str, before: &[&str], behind: &[&str]) -> PathBuf {
+fn build(source: &Path, how: &str, compiler: &mut Command, behind: &[&str]) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _held = ONE_AT_A_TIME.lock();
-    let source = guests().join(ending).join(format!("{name}.{ending}"));
     let folder = built().join("guests");
     fs::create_dir_all(&folder).unwrap();
-    let program = folder.join(if how.is_empty() { name.to_owned() } else { format!("{name}-{how}") });
+    let name = source.file_stem().unwrap().to_string_lossy().into_owned();
+    let language = source.extension().unwrap().to_string_lossy().into_owned();
+    let program = folder.join(match (how, language.as_str()) {
+        ("", _) => name.clone(),
+        (_, "rs") => format!("{name}-rust-{how}"),
+        _ => format!("{name}-{how}"),
+    });
     let changed = |path: &Path| path.metadata().and_then(|it| it.modified()).ok();
-    if changed(&program) < changed(&source) || changed(&program) < changed(&guests().join("c/story.h")) {
+    if changed(&program) < changed(source) || changed(&program) < changed(&guests().join("c/story.h")) {
         let fresh = folder.join(format!("{name}.{}", std::process::id()));
-        let mut command = Command::new(compiler);
-        command.args(before).arg("-o").arg(&fresh).arg(&source).args(behind);
-        command.env("CGO_ENABLED", if how == "cgo" { "1" } else { "0" });
-        command.env("GOCACHE", folder.join("go-cache")).env("GOFLAGS", "").env("GO111MODULE", "off");
-        assert!(command.status().unwrap().success(), "cannot compile {}", source.display());
+        compiler.arg("-o").arg(&fresh).arg(source).args(behind);
+        compiler.env("CGO_ENABLED", if how == "cgo" { "1" } else { "0" });
+        assert!(keep_go_apart(compiler).status().unwrap().success(), "cannot compile {}", source.display());
         fs::rename(fresh, &program).unwrap();
     }
     program

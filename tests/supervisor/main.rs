@@ -2,17 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that cannot be told has failed")]
 
+mod ancestor;
 mod children;
+mod debuggers;
+mod developer;
 mod mistakes;
 mod programs;
+mod refused;
 mod signals;
 
-use std::sync::OnceLock;
+use std::{process::Command, sync::OnceLock};
 
 use mirrord_tests::{
     ground::skip,
     guest::{Guest, Tongue},
     pod::Pod,
+    running::Running,
     session::{DataPath, Engine, Session},
     transcript::Transcript,
 };
@@ -35,6 +40,29 @@ fn session(data_path: DataPath, engine: Engine) -> Session {
 
 /// The guest that has a word for each story.
 const STORIES: Guest = Guest { tongue: Tongue::Static, name: "supervised" };
+
+/// The same command, run by another one.
+fn behind(prefix: &[&str], command: &Command) -> Command {
+    let mut whole = Command::new(prefix[0]);
+    whole.args(&prefix[1..]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => whole.env(name, value),
+            None => whole.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        whole.current_dir(folder);
+    }
+    whole
+}
+
+/// What a program and mirrord say on one stream, as on a terminal, and the exit code.
+fn heard(command: &mut Command) -> (String, i32) {
+    let mut running = Running::start(command.env("MIRRORD_PROGRESS_MODE", "plain"));
+    let code = running.end();
+    (running.words(), code)
+}
 
 /// What a story says outside, by both data paths; nothing if it cannot be told here.
 fn told(story: &str) -> Option<Transcript> {

@@ -13,17 +13,22 @@ use mirrord_tests::{
     transcript::Transcript,
 };
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
-use crate::{feature, pod, session};
+use crate::{feature, heard, pod, session};
 
 /// Inside and outside, by both data paths, the engine left to be found.
-fn compare(guest: Guest) {
+pub(crate) fn compare(guest: Guest) {
+    compare_with(guest, &feature());
+}
+
+fn compare_with(guest: Guest, feature: &Value) {
     if let Some(why) = guest.missing() {
         return skip(&why);
     }
     let bare = Transcript::of(&mut guest.inside(pod()));
     for data_path in DataPath::ALL {
-        let outside = Transcript::of(&mut guest.outside(&session(data_path, Engine::Auto)));
+        let outside = Transcript::of(&mut guest.outside(&Session::new(pod(), data_path, feature)));
         assert_eq!(bare.difference(&outside), None, "{guest:?}, {data_path:?}");
     }
 }
@@ -44,9 +49,65 @@ fn go_beside_libc_does_so_too() {
 }
 
 #[test]
+fn the_newest_go_does_so_too() {
+    compare(Guest { tongue: Tongue::GoNewest, name: "client" });
+}
+
+#[test]
+fn go_makes_and_changes_files_there() {
+    compare_with(Guest { tongue: Tongue::Go, name: "write" }, &json!({ "fs": { "mode": "write" } }));
+}
+
+#[test]
+fn go_starts_a_dynamic_child_that_starts_go_again() {
+    compare(Guest { tongue: Tongue::Go, name: "family" });
+}
+
+#[test]
+fn a_thousand_connections_stand_at_once() {
+    compare(Guest { tongue: Tongue::Go, name: "crowd" });
+}
+
+#[test]
 fn static_c_reads_files_and_connects() {
     for name in ["files", "sockets", "datagrams"] {
         compare(Guest { tongue: Tongue::Static, name });
+    }
+}
+
+#[test]
+fn static_rust_does_so_too() {
+    compare(Guest { tongue: Tongue::RustStatic, name: "client" });
+}
+
+#[test]
+fn programs_of_musl_do_so_too_with_a_loader_and_without() {
+    for tongue in [Tongue::Musl, Tongue::MuslLoaded] {
+        for name in ["files", "sockets", "datagrams"] {
+            compare(Guest { tongue, name });
+        }
+    }
+}
+
+#[test]
+fn a_program_of_32_bits_is_told_of_whoever_starts_it() {
+    let guest = Guest { tongue: Tongue::Narrow, name: "narrow" };
+    if let Some(why) = guest.missing() {
+        return skip(&why);
+    }
+    let name = guest.program().display().to_string();
+    let run = |engine: Engine, words: &[&str]| {
+        let mut command = Command::new(mirrord());
+        command.args(["exec", "--target", &pod().target(), "--engine", engine.name(), "--"]).args(words);
+        heard(&mut command)
+    };
+    for engine in [Engine::Auto, Engine::Layer, Engine::Supervisor] {
+        for words in [&[name.as_str()][..], &["sh", "-c", &format!("{name}; true")]] {
+            let told = run(engine, words);
+            let is_told =
+                told.stderr.lines().any(|line| line.starts_with("warning: ") && line.contains(&name));
+            assert!(is_told && told.stdout == "not there\n", "{engine:?} {words:?}: {told:?}");
+        }
     }
 }
 

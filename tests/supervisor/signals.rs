@@ -1,6 +1,34 @@
 //! Calls that wait can be interrupted, as the guest's handlers want it.
 
-use crate::told;
+use mirrord_tests::{
+    guest::{Guest, Tongue},
+    session::{DataPath, Engine, Session},
+    transcript::Transcript,
+};
+use serde_json::json;
+
+use crate::{pod, programs::compare, told};
+
+const WAITS: Guest = Guest { tongue: Tongue::Static, name: "waits" };
+
+#[test]
+fn calls_that_wait_are_interrupted_and_watched_sockets_stay_watched() {
+    compare(WAITS);
+}
+
+#[test]
+fn another_user_reaches_what_stays_here_from_a_folder_there() {
+    if !mirrord_tests::ground::is_root() || WAITS.missing().is_some() {
+        return mirrord_tests::ground::skip("only root becomes another user, with gcc");
+    }
+    for data_path in DataPath::ALL {
+        let session = Session::new(pod(), data_path, &json!({})).by(Engine::Supervisor);
+        let told = Transcript::of(WAITS.outside(&session).arg("another"));
+        let expected = "stat done\naccess done\nno access Permission denied\nopen done\nread done\npath done\n\
+            secret Permission denied\nmake done\nowner 65534 65534\nremove done\nforbidden Permission denied\n";
+        assert_eq!(told.stdout, expected, "{data_path:?}: {told:?}");
+    }
+}
 
 #[test]
 fn an_accept_fails_when_a_handler_does_not_restart_it() {

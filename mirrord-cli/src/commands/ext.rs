@@ -3,21 +3,26 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
+    io,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use mirrord_config::Lowered;
+use mirrord_config::{Lowered, lower::Engine};
 use serde_json::{Map, Value, json};
+use thiserror::Error;
 
 use crate::{
     args::ExtArguments,
+    engine::{self, Chosen},
     environment::{Overlay, Variables},
+    in_place,
     inject::{Injection, PRELOAD},
     inspect,
     launch::{self, Session},
     program,
     progress::Progress,
-    report::Report,
+    report::{Explain, Report},
     session::Word,
     settings, summary,
 };
@@ -37,10 +42,14 @@ pub(crate) fn run(arguments: &ExtArguments) -> Result<ExitCode, Report> {
         progress.warn(warning, None);
     }
     let overlay = Overlay::load(&lowered.environment)?;
-    if let Some(executable) = &arguments.executable {
-        look_at(executable.as_os_str(), lowered, &progress);
+    let executable = arguments.executable.as_deref().map(Path::as_os_str);
+    let supervised = executable.map(|it| supervised(it, lowered, &progress)).transpose()?.flatten();
+    if executable.is_none() && lowered.engine == Engine::Supervisor {
+        let hint = "name the program's file with `--executable`";
+        progress.warn("without the name of the program there is only the layer", Some(hint));
     }
-    let Session { order, ready, layer, proxy } = launch::stand(lowered, &mut progress, None, true)?;
+    let takes_layer = supervised.is_none();
+    let Session { order, ready, layer, proxy } = launch::stand(lowered, &mut progress, None, takes_layer)?;
 
     let mut variables = Variables::default();
     if let Some(theirs) = env::var_os(PRELOAD) {
@@ -49,14 +58,18 @@ pub(crate) fn run(arguments: &ExtArguments) -> Result<ExitCode, Report> {
     let mut variables = overlay.lay_over(variables, &ready.environment);
     Injection { layer: layer.as_deref(), address: &ready.address, session_id: &order.session_id }
         .lay_into(&mut variables);
+    if let Some(program) = &supervised {
+        variables.set(in_place::PROGRAM, program);
+    }
     if env::var(PRINT_CONFIG).is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
         for line in summary::lines(lowered, order.data_path, &ready.hostname, &order.session_id) {
             progress.info(&line);
         }
     }
+    let own = supervised.map(|_| env::current_exe()).transpose().map_err(NoFile)?;
     let answer = json!({
         "environment": environment(variables, &progress),
-        "patched_path": null,
+        "patched_path": own.map(|own| own.to_string_lossy().into_owned()),
         "env_to_unset": unset(&lowered.environment.unset),
         "uses_operator": false,
     });
@@ -68,15 +81,33 @@ pub(crate) fn run(arguments: &ExtArguments) -> Result<ExitCode, Report> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tells what the engine cannot do with a program. One that cannot be found may be the editor's own affair.
-fn look_at(executable: &OsStr, lowered: &Lowered, progress: &Progress) {
+/// Why an editor cannot be told what to start.
+#[derive(Debug, Error)]
+#[error("cannot tell where this very program lies")]
+struct NoFile(#[source] io::Error);
+
+impl Explain for NoFile {
+    fn hint(&self) -> Option<String> {
+        Some("run `mirrord` by its path".to_owned())
+    }
+}
+
+/// The program's file, if it is to be supervised: then the editor must start us in its place. One that cannot be found
+/// may be the editor's own affair.
+fn supervised(executable: &OsStr, lowered: &Lowered, progress: &Progress) -> Result<Option<PathBuf>, Report> {
     let path = env::var_os("PATH");
-    let Ok(file) = program::find(executable, path.as_deref()) else { return };
+    let Ok(file) = program::find(executable, path.as_deref()) else { return Ok(None) };
     let command = [executable.to_owned()];
     let inspection = inspect::inspect(&file, &command, path.as_deref(), &lowered.rules.process);
-    for finding in inspection.without_supervisor() {
-        progress.warn(&finding.what, Some(&finding.hint));
-    }
+    let Chosen::Supervisor(why) = engine::choose(lowered.engine, &inspection, progress)? else {
+        return Ok(None);
+    };
+    progress.info(&Chosen::Supervisor(why).words());
+    progress.warn(
+        &format!("`{}` is a guest only if `patched_path` is started in its place", file.display()),
+        Some("use an editor that does so, or run the program by `mirrord exec` in its terminal"),
+    );
+    Ok(Some(std::path::absolute(&file).unwrap_or(file)))
 }
 
 /// The variables as JSON has them, which knows no bytes that are not text.

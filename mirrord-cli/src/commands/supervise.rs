@@ -2,11 +2,16 @@
 
 use std::process::ExitCode;
 
-use crate::{args::SuperviseArguments, engine, report::Report, supervisor};
+use crate::{
+    args::SuperviseArguments,
+    engine,
+    report::Report,
+    supervisor::{start, support::Stand},
+};
 
 pub(crate) fn run(arguments: &SuperviseArguments) -> Result<ExitCode, Report> {
     match &arguments.program {
-        None => Ok(supervisor::start::run()),
-        Some(program) => match engine::take_over(program, &arguments.words)? {},
+        None => Ok(start::run(if arguments.stay { Stand::Above } else { Stand::Beside })),
+        Some(program) => engine::take_over(program, &arguments.words),
     }
 }

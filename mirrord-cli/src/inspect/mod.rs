@@ -50,13 +50,6 @@ pub(crate) struct Inspection {
     pub(crate) takes_layer: bool,
 }
 
-impl Inspection {
-    /// What the developer should read if there is only the layer.
-    pub(crate) fn without_supervisor(&self) -> impl Iterator<Item = &Finding> {
-        self.beyond_layer.iter().map(|beyond| &beyond.finding).chain(&self.findings)
-    }
-}
-
 /// Looks at a command: the file that it means, and what that file in turn starts.
 pub(crate) fn inspect(
     program: &Path,

@@ -28,9 +28,7 @@ pub(crate) enum Part {
 
 /// Parts from the command. Must be called before any thread is started.
 pub(crate) fn detach() -> io::Result<Part> {
-    let command = fcntl(io::stdin(), FcntlArg::F_DUPFD_CLOEXEC(3))?;
-    // SAFETY: fcntl has just made this descriptor, and nothing else owns it.
-    let command = unsafe { OwnedFd::from_raw_fd(command) };
+    let command = take_socket()?;
     if fork_once()? {
         return Ok(Part::Starter);
     }
@@ -39,6 +37,23 @@ pub(crate) fn detach() -> io::Result<Part> {
     if fork_once()? {
         return Ok(Part::Starter);
     }
+    settle(command).map(Part::Proxy)
+}
+
+/// The same for one whom others need as their ancestor: it stays where it is among processes.
+pub(crate) fn stay() -> io::Result<UnixStream> {
+    settle(take_socket()?)
+}
+
+/// The socket that is our standard input.
+fn take_socket() -> io::Result<OwnedFd> {
+    let command = fcntl(io::stdin(), FcntlArg::F_DUPFD_CLOEXEC(3))?;
+    // SAFETY: fcntl has just made this descriptor, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(command) })
+}
+
+/// Lets go of everything but the socket.
+fn settle(command: OwnedFd) -> io::Result<UnixStream> {
     let command = leave_everything_but(command)?;
     chdir("/")?;
     for terminal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGTSTP] {
@@ -49,7 +64,7 @@ pub(crate) fn detach() -> io::Result<Part> {
         // A smaller limit than could be had is a nuisance, not a failure.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-    Ok(Part::Proxy(UnixStream::from(command)))
+    Ok(UnixStream::from(command))
 }
 
 /// Forks; tells whether this is the parent.

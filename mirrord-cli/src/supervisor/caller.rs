@@ -13,7 +13,7 @@ use mirrord_protocol::{
 use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
 use super::{
-    fs,
+    filter, fs,
     guests::{self, Guest, Program},
     link::{LinkError, Reply},
     memory::Memory,
@@ -38,6 +38,9 @@ pub(super) type Outcome<T> = Result<T, Errno>;
 impl Caller<'_> {
     /// What becomes of the call.
     pub(super) fn decide(&self) -> Answer {
+        if self.call.machine != filter::MACHINE {
+            return own::narrow(self);
+        }
         if let Some(answer) = own::decide(self) {
             return answer;
         }
@@ -90,16 +93,9 @@ impl Caller<'_> {
 
     /// Our duplicate of a descriptor of the guest's. Nothing if it has none behind that number, or we may not.
     pub(super) fn duplicate(&self, number: RawFd) -> Option<OwnedFd> {
-        match pidfd_getfd(self.guest.process(), number, PidfdGetfdFlags::empty()) {
-            Ok(duplicate) => Some(duplicate),
-            Err(rustix::io::Errno::PERM) => {
-                self.supervisor.warn(
-                    "sockets of the program cannot be reached (`pidfd_getfd` is forbidden): its connections are made here"
-                        .to_owned(),
-                );
-                None
-            }
-            Err(_) => None,
+        match &self.supervisor.sockets.kept {
+            Some(kept) => kept.duplicate(self, number),
+            None => pidfd_getfd(self.guest.process(), number, PidfdGetfdFlags::empty()).ok(),
         }
     }
 
@@ -168,16 +164,6 @@ impl Caller<'_> {
             .and_then(|status| u32::from_str_radix(guests::field(&status, "Umask:")?, 8).ok())
             .unwrap_or(USUAL);
         mode & 0o7777 & !umask
-    }
-
-    /// Whether the thread acts as the same user and group as we do: then we may do here what it asks for.
-    pub(super) fn acts_as_we_do(&self) -> bool {
-        let Some(status) = guests::status(self.call.thread) else { return false };
-        let last = |name| {
-            guests::field(&status, name).and_then(|ids| ids.split_whitespace().last()?.parse::<u32>().ok())
-        };
-        last("Uid:") == Some(nix::unistd::geteuid().as_raw())
-            && last("Gid:") == Some(nix::unistd::getegid().as_raw())
     }
 }
 

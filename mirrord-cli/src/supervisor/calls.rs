@@ -91,3 +91,21 @@ pub(super) fn of_sockets() -> impl Iterator<Item = c_long> {
 pub(super) fn of_the_proxied() -> impl Iterator<Item = c_long> {
     [libc::SYS_fstat, libc::SYS_recvmsg, libc::SYS_recvmmsg].into_iter()
 }
+
+/// Calls of 32-bit programs that begin a program, open a file or make a socket, by their own numbers.
+pub(super) fn of_narrow() -> impl Iterator<Item = u32> {
+    EXEC_NARROW.into_iter().chain(OTHERS_NARROW)
+}
+
+/// `execve` and `execveat`.
+#[cfg(target_arch = "x86_64")]
+pub(super) const EXEC_NARROW: [u32; 2] = [11, 358];
+/// `open`, `openat`, `socketcall`, `socket`.
+#[cfg(target_arch = "x86_64")]
+const OTHERS_NARROW: [u32; 4] = [5, 295, 102, 359];
+/// `execve` and `execveat`.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) const EXEC_NARROW: [u32; 2] = [11, 387];
+/// `open`, `openat`, `socketcall`, `socket`.
+#[cfg(not(target_arch = "x86_64"))]
+const OTHERS_NARROW: [u32; 4] = [5, 322, 102, 281];

@@ -4,22 +4,30 @@
 //! through. So calls are told apart by their arguments where a number says enough.
 
 use libc::{
-    BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW,
+    BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO,
     SECCOMP_RET_USER_NOTIF, c_long, sock_filter,
 };
 
 use super::calls;
 
+/// This machine, as the kernel's audit numbers it.
 #[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xC000_003E;
+pub(super) const MACHINE: u32 = 0xC000_003E;
 #[cfg(target_arch = "aarch64")]
-const ARCHITECTURE: u32 = 0xC000_00B7;
+pub(super) const MACHINE: u32 = 0xC000_00B7;
 
-/// Calls of the x32 interface begin here; hardly a kernel has them.
+/// The machine of 32 bits that this one plays, too.
+#[cfg(target_arch = "x86_64")]
+const NARROW: u32 = 0x4000_0003;
+#[cfg(target_arch = "aarch64")]
+const NARROW: u32 = 0x4000_0028;
+
+/// Calls of the x32 interface begin here. Hardly a kernel has them, and ours then seem to be on one without.
 const X32: u32 = 0x4000_0000;
 
+/// Where the number and the machine of a call lie.
 const NUMBER: u32 = 0;
-const MACHINE: u32 = 4;
+const AUDIT: u32 = 4;
 
 /// Where the low half of an argument lies.
 const fn low(argument: u32) -> u32 {
@@ -35,23 +43,29 @@ pub(super) struct Wanted {
     pub(super) hostname: bool,
     /// Rings are refused.
     pub(super) refuses_rings: bool,
+    /// All sockets are made by us.
+    pub(super) keeps_sockets: bool,
 }
 
 /// The program.
 pub(super) fn program(wanted: Wanted) -> Vec<sock_filter> {
-    let mut program = vec![
-        load(MACHINE),
-        // Another machine's calls have other numbers.
-        jump(BPF_JEQ, ARCHITECTURE, 1, 0),
+    let narrow = narrow();
+    let mut program = vec![load(AUDIT), jump(BPF_JEQ, NARROW, 0, u8::try_from(narrow.len()).unwrap_or(0))];
+    program.extend(narrow);
+    program.extend([
+        // Calls of any further machine have other numbers.
+        jump(BPF_JEQ, MACHINE, 1, 0),
         finish(SECCOMP_RET_ALLOW),
         load(NUMBER),
         jump(BPF_JGE, X32, 0, 1),
-        finish(SECCOMP_RET_ALLOW),
-    ];
+        finish(SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned()),
+    ]);
     for number in calls::of_files().chain(calls::of_sockets()) {
         catch(&mut program, number);
     }
-    catch_if(&mut program, libc::SYS_socket, 0, &[libc::AF_INET, libc::AF_INET6]);
+    let domains: &[i32] = &[libc::AF_INET, libc::AF_INET6, libc::AF_UNIX];
+    let n_domains = if wanted.keeps_sockets { 3 } else { 2 };
+    catch_if(&mut program, libc::SYS_socket, 0, &domains[..n_domains]);
     catch_if_given(&mut program, libc::SYS_sendto, 4);
     if wanted.proxied {
         calls::of_the_proxied().for_each(|number| catch(&mut program, number));
@@ -66,6 +80,14 @@ pub(super) fn program(wanted: Wanted) -> Vec<sock_filter> {
     }
     program.push(finish(SECCOMP_RET_ALLOW));
     program
+}
+
+/// What becomes of a 32-bit program: the first calls that would be ours are caught, so that they can be told of.
+fn narrow() -> Vec<sock_filter> {
+    let mut block = vec![load(NUMBER)];
+    calls::of_narrow().for_each(|number| catch(&mut block, number.into()));
+    block.push(finish(SECCOMP_RET_ALLOW));
+    block
 }
 
 /// Catches a call.
@@ -128,8 +150,9 @@ fn code(bits: u32) -> u16 {
 mod tests {
     use super::*;
 
-    const ALL: Wanted = Wanted { proxied: true, hostname: true, refuses_rings: true };
-    const LEAST: Wanted = Wanted { proxied: false, hostname: false, refuses_rings: false };
+    const ALL: Wanted = Wanted { proxied: true, hostname: true, refuses_rings: true, keeps_sockets: true };
+    const LEAST: Wanted =
+        Wanted { proxied: false, hostname: false, refuses_rings: false, keeps_sockets: false };
 
     /// Runs the program as the kernel does.
     fn run(wanted: Wanted, machine: u32, number: c_long, arguments: [u64; 6]) -> u32 {
@@ -145,7 +168,7 @@ mod tests {
                 let index = step.k.saturating_sub(16);
                 accumulator = match step.k {
                     NUMBER => word(number),
-                    MACHINE => machine,
+                    AUDIT => machine,
                     _ => (arguments[index as usize / 8] >> (index % 8 * 8) & 0xFFFF_FFFF) as u32,
                 };
             } else {
@@ -157,7 +180,7 @@ mod tests {
     }
 
     fn catches(wanted: Wanted, number: c_long, arguments: [u64; 6]) -> bool {
-        run(wanted, ARCHITECTURE, number, arguments) == SECCOMP_RET_USER_NOTIF
+        run(wanted, MACHINE, number, arguments) == SECCOMP_RET_USER_NOTIF
     }
 
     #[test]
@@ -178,6 +201,7 @@ mod tests {
         assert!(catches(LEAST, libc::SYS_socket, [2, 1, 0, 0, 0, 0]));
         assert!(catches(LEAST, libc::SYS_socket, [10, 1, 0, 0, 0, 0]));
         assert!(!catches(LEAST, libc::SYS_socket, [1, 1, 0, 0, 0, 0]));
+        assert!(catches(ALL, libc::SYS_socket, [1, 1, 0, 0, 0, 0]), "unless we must make them all");
     }
 
     #[test]
@@ -196,8 +220,17 @@ mod tests {
     }
 
     #[test]
-    fn another_machines_calls_are_let_through() {
-        assert_eq!(run(ALL, 0x4000_0003, libc::SYS_openat, [0; 6]), SECCOMP_RET_ALLOW);
-        assert_eq!(run(ALL, ARCHITECTURE, 0x4000_0000 | libc::SYS_openat, [0; 6]), SECCOMP_RET_ALLOW);
+    fn calls_of_32_bits_are_told_of_and_those_of_other_machines_let_through() {
+        for number in calls::of_narrow() {
+            assert_eq!(run(ALL, NARROW, number.into(), [0; 6]), SECCOMP_RET_USER_NOTIF);
+        }
+        assert_eq!(run(ALL, NARROW, 1, [0; 6]), SECCOMP_RET_ALLOW);
+        assert_eq!(run(ALL, 0x4000_0099, libc::SYS_openat, [0; 6]), SECCOMP_RET_ALLOW);
+    }
+
+    #[test]
+    fn there_is_no_x32() {
+        let refused = SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+        assert_eq!(run(ALL, MACHINE, 0x4000_0000 | libc::SYS_openat, [0; 6]), refused);
     }
 }

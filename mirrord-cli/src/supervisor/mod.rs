@@ -6,15 +6,17 @@
 //! as the layer does (`mirrord-core`, `mirrord-guest`); the proxy is asked as a layer asks ([`link`]). What is left goes on as if
 //! nobody had looked; what is taken is answered, with a real descriptor where the call makes one.
 //!
-//! In reading order: how it begins ([`start`]), how calls reach workers ([`serve`]), who calls ([`caller`]), and the
+//! In reading order: what it needs ([`support`]), how it begins ([`start`], [`front`]), how calls reach workers ([`serve`]), who calls ([`caller`], [`acting`]), and the
 //! families: [`fs`], [`net`], [`own`].
 //!
 //! It is no boundary: a guest that wants to can change its memory behind our back, and gains nothing by it that it
 //! could not do itself. It acts for a thread only while that thread waits, and only on what is that thread's.
 
+mod acting;
 mod caller;
 mod calls;
 mod filter;
+mod front;
 mod fs;
 mod guests;
 mod link;
@@ -25,3 +27,4 @@ mod own;
 mod serve;
 pub(crate) mod start;
 mod step;
+pub(crate) mod support;

@@ -27,6 +27,8 @@ pub(super) struct Call {
     id: u64,
     /// The thread.
     pub(super) thread: i32,
+    /// Of which machine the call is, as the kernel's audit numbers them.
+    pub(super) machine: u32,
     /// What is called.
     pub(super) number: i64,
     /// With what.
@@ -85,6 +87,7 @@ impl Listener {
         Ok(Some(Call {
             id: told.id,
             thread: told.pid.cast_signed(),
+            machine: told.data.arch,
             number: told.data.nr.into(),
             arguments: told.data.args,
             instruction: told.data.instruction_pointer,

@@ -17,13 +17,16 @@ use mirrord_protocol::{
     proxy::{ToProxy, lineage::Note, sockets::PORT_PAGE},
     wire::MAX_FRAME,
 };
-use rustix::event::{PollFd, PollFlags};
+use rustix::{
+    event::{PollFd, PollFlags},
+    process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open},
+};
 
 use super::{
     caller::Caller,
     guests::Guests,
     link::{Link, LinkError, Reply},
-    net::Sockets,
+    net::{Sockets, kept::Kept},
     notify::{Answer, Call, Listener},
 };
 
@@ -91,7 +94,7 @@ impl Supervisor {
         Ok(Self {
             link,
             guests,
-            sockets: Sockets::new(&facts),
+            sockets: Sockets::new(&facts, !can_take_descriptors()),
             rules,
             facts,
             ports,
@@ -133,6 +136,11 @@ impl Supervisor {
             n_idle: AtomicUsize::new(0),
             n_workers: AtomicUsize::new(0),
         });
+        if desk.supervisor.sockets.kept.is_some() {
+            let keeper = desk.clone();
+            let keep = move || keeper.supervisor.sockets.kept.as_ref().map(Kept::watch);
+            drop(thread::Builder::new().stack_size(STACK).spawn(keep));
+        }
         let watched = desk.clone();
         drop(thread::Builder::new().stack_size(STACK).spawn(move || watched.supervisor.guests.watch()));
         desk.engage();
@@ -145,6 +153,12 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// Whether descriptors may be taken from guests: what the profile of a container forbids it forbids for ourselves, too.
+fn can_take_descriptors() -> bool {
+    let own = pidfd_open(getpid(), PidfdFlags::empty());
+    own.and_then(|own| pidfd_getfd(own, 0, PidfdGetfdFlags::empty())).is_ok()
 }
 
 fn settings(mut reply: Reply) -> io::Result<(Handoff, Page)> {

@@ -25,9 +25,12 @@ use thiserror::Error;
 
 use super::{
     filter::{self, Wanted},
+    front,
     serve::{Supervisor, Surroundings},
+    support::{Stand, support},
 };
 use crate::{
+    in_place,
     proxy::{
         detach::{self, Part},
         rights,
@@ -50,7 +53,7 @@ struct Task {
 #[derive(Debug, Serialize, Deserialize)]
 enum Said {
     /// It can serve; so much is to be caught.
-    Ready { proxied: bool, hostname: bool, refuses_rings: bool },
+    Ready { proxied: bool, hostname: bool, refuses_rings: bool, keeps_sockets: bool },
     /// It has the listener.
     Serving,
     /// It cannot.
@@ -86,48 +89,13 @@ impl Explain for SuperviseError {
     }
 }
 
-/// The oldest kernel that can: notifications, leaving calls to the kernel, and giving descriptors.
-const OLDEST: (u32, u32) = (5, 9);
-
-/// Whether the kernel can have a program supervised, and lets us.
-pub(crate) fn support() -> Result<(), SuperviseError> {
-    let unsupported = |why: String| Err(SuperviseError::Unsupported(why));
-    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
-    let release = release.unwrap_or_default();
-    let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version < OLDEST {
-        return unsupported(format!("it is Linux {release}, and 5.9 is needed"));
-    }
-    let mut action: u32 = libc::SECCOMP_RET_USER_NOTIF;
-    // SAFETY: the action is ours, and only read.
-    let available =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw mut action) };
-    if available != 0 {
-        let why = io::Error::last_os_error();
-        return unsupported(format!("`seccomp` is refused ({why}), perhaps by the profile of a container"));
-    }
-    match ptrace_scope() {
-        0 => Ok(()),
-        _ if can_trace() => Ok(()),
-        scope => unsupported(format!(
-            "`kernel.yama.ptrace_scope` is {scope}, so the memory of programs can only be read by their parents and root"
-        )),
-    }
-}
-
-fn ptrace_scope() -> u32 {
-    let text = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
-    text.trim().parse().unwrap_or(0)
-}
-
-/// Whether this process may trace any other (`CAP_SYS_PTRACE`).
-fn can_trace() -> bool {
-    const CAP_SYS_PTRACE: u32 = 19;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    set.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok())
-        .is_some_and(|set| set & 1 << CAP_SYS_PTRACE != 0)
+/// What came of the start.
+#[derive(Debug)]
+pub(crate) enum Started {
+    /// This process is to become the guest.
+    Guest(Supervision),
+    /// Another one was the guest, and has ended so.
+    Front(ExitCode),
 }
 
 /// A supervisor that waits for its guest.
@@ -150,9 +118,9 @@ pub(crate) struct Supervised<'a> {
     pub(crate) temp_dir: Option<&'a [u8]>,
 }
 
-/// Starts a supervisor; comes back when it can serve.
-pub(crate) fn start(session: &Supervised<'_>) -> Result<Supervision, SuperviseError> {
-    support()?;
+/// Starts a supervisor; comes back when it can serve, or when the guest has ended.
+pub(crate) fn start(session: &Supervised<'_>) -> Result<Started, SuperviseError> {
+    let stand = support()?;
     let folder = |path: Option<&[u8]>| {
         let path = path?;
         let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
@@ -163,27 +131,46 @@ pub(crate) fn start(session: &Supervised<'_>) -> Result<Supervision, SuperviseEr
         home: folder(session.home),
         temp_dir: folder(session.temp_dir),
     };
-    let (mut socket, theirs) = UnixStream::pair().map_err(SuperviseError::Start)?;
-    let mut child = Command::new("/proc/self/exe")
-        .arg0("mirrord")
-        .arg("supervise")
-        .env_remove("LD_PRELOAD")
-        .env(SESSION_ID, session.session_id)
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(SuperviseError::Start)?;
-    let said = tell(&mut socket, &task).and_then(|()| hear(&mut socket));
-    // It has parted from us by now, or failed: the guest must not find a child that it never started.
-    let _ = child.wait();
-    match said.map_err(SuperviseError::Start)? {
-        Said::Ready { proxied, hostname, refuses_rings } => {
-            Ok(Supervision { socket, wanted: Wanted { proxied, hostname, refuses_rings } })
+    let mut socket = match stand {
+        Stand::Beside => beside(session),
+        Stand::Above => match front::part(|socket| command(session, socket).arg("--stay").exec()) {
+            Ok(front::Part::Guest(socket)) => Ok(socket),
+            Ok(front::Part::Front(code)) => return Ok(Started::Front(code)),
+            Err(why) => Err(why),
+        },
+    }
+    .map_err(SuperviseError::Start)?;
+    match tell(&mut socket, &task).and_then(|()| hear(&mut socket)).map_err(SuperviseError::Start)? {
+        Said::Ready { proxied, hostname, refuses_rings, keeps_sockets } => {
+            let wanted = Wanted { proxied, hostname, refuses_rings, keeps_sockets };
+            Ok(Started::Guest(Supervision { socket, wanted }))
         }
         Said::Failed(why) => Err(SuperviseError::Begin(why)),
         Said::Serving => Err(SuperviseError::Begin("it said something out of turn".to_owned())),
     }
+}
+
+/// Starts one that parts from us.
+fn beside(session: &Supervised<'_>) -> io::Result<UnixStream> {
+    let (socket, theirs) = UnixStream::pair()?;
+    // It has parted from us by the end of this, or failed: the guest must not find a child that it never started.
+    command(session, theirs.into()).spawn()?.wait()?;
+    Ok(socket)
+}
+
+/// What is run to be a supervisor.
+fn command(session: &Supervised<'_>, socket: OwnedFd) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0("mirrord")
+        .arg("supervise")
+        .env_remove("LD_PRELOAD")
+        .env_remove(in_place::PROGRAM)
+        .env(SESSION_ID, session.session_id)
+        .stdin(Stdio::from(socket))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
 }
 
 fn tell(socket: &mut UnixStream, words: &impl Serialize) -> io::Result<()> {
@@ -265,9 +252,13 @@ fn install(program: &libc::sock_fprog, flags: libc::c_ulong) -> io::Result<Owned
     }
 }
 
-/// `mirrord supervise`: the process beside the guest. It ends when the last guest does.
-pub(crate) fn run() -> ExitCode {
-    let mut socket = match detach::detach() {
+/// `mirrord supervise`: the process beside the guest, or above it. It ends when the last guest does.
+pub(crate) fn run(stand: Stand) -> ExitCode {
+    let parted = match stand {
+        Stand::Beside => detach::detach(),
+        Stand::Above => detach::stay().map(Part::Proxy),
+    };
+    let mut socket = match parted {
         Ok(Part::Starter) => return ExitCode::SUCCESS,
         Ok(Part::Proxy(socket)) => socket,
         // The command reads its end of the socket and sees ours closed.
@@ -296,6 +287,7 @@ fn prepare(socket: &mut UnixStream) -> io::Result<(Supervisor, OwnedFd)> {
         proxied: supervisor.facts.data_path == DataPath::Proxied && supervisor.facts.has_target,
         hostname: supervisor.rules.hostname && supervisor.facts.has_target,
         refuses_rings: !supervisor.facts.allows_rings,
+        keeps_sockets: supervisor.sockets.kept.is_some(),
     };
     tell(socket, &ready)?;
     let mut descriptors = std::collections::VecDeque::new();

@@ -4,13 +4,14 @@
 //! inherit. So for the length of one call the thread is traced (`ptrace(2)`): its `chdir(2)` is answered, it stops before
 //! it goes on, is made to call `fchdir(2)` at the very instruction of its own call, and goes on with the answer.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use libc::{c_int, c_long, c_void, pid_t};
 use mirrord_core::verdict::Errno;
 
 use super::{
     caller::{Caller, Outcome},
+    guests,
     notify::Answer,
 };
 
@@ -27,9 +28,7 @@ const NT_PRSTATUS: c_int = 1;
 pub(super) fn stand(caller: &Caller<'_>, dir: &OwnedFd) -> Outcome<Answer> {
     let lent = caller.listener.lend(caller.call, dir)?;
     let Some(traced) = Traced::seize(caller.call.thread) else {
-        caller
-            .supervisor
-            .warn("a program under a debugger cannot change to a folder of the target's".to_owned());
+        caller.supervisor.warn(untraceable(caller));
         return Err(Errno(libc::EPERM));
     };
     // The call itself is over; what follows is between its end and the next instruction.
@@ -40,17 +39,27 @@ pub(super) fn stand(caller: &Caller<'_>, dir: &OwnedFd) -> Outcome<Answer> {
     Ok(Answer::Done(0))
 }
 
-/// Opens a mere path (`O_PATH`) in the place of a guest's own open: the kernel gives no such descriptor to another
-/// process, so the guest opens ours, as `/proc` shows it.
-pub(super) fn open_path(caller: &Caller<'_>, file: &OwnedFd, flags: c_int) -> Outcome<Answer> {
-    let path = format!("/proc/{}/fd/{}\0", std::process::id(), file.as_raw_fd());
+/// Why a thread cannot be traced: by somebody else, or by nobody.
+fn untraceable(caller: &Caller<'_>) -> String {
+    let status = guests::status(caller.call.thread).unwrap_or_default();
+    let is_traced = guests::field(&status, "TracerPid:").is_some_and(|tracer| tracer != "0");
+    let who = if is_traced {
+        "a program under a debugger"
+    } else {
+        "a program cannot be traced here (`ptrace` is forbidden): it"
+    };
+    format!("{who} cannot change to a folder of the target's")
+}
+
+/// Has a guest open a mere path (`O_PATH`) itself, in the place of its own open: one that ends with its NUL.
+pub(super) fn open_path(caller: &Caller<'_>, path: &[u8], flags: c_int) -> Outcome<Answer> {
     let Some(traced) = Traced::seize(caller.call.thread) else {
         return Err(Errno(libc::EPERM));
     };
     if caller.listener.answer(caller.call, Answer::Failed(Errno(libc::EACCES))).is_err() {
         return Err(Errno(libc::EINTR));
     }
-    traced.open(caller, path.as_bytes(), flags);
+    traced.open(caller, path, flags);
     Ok(Answer::Done(0))
 }
 
@@ -88,7 +97,7 @@ impl Traced {
         let own = Registers::of(self.0)?;
         let place = (own.stack() - BELOW) & !15;
         caller.memory().write(place, path).ok()?;
-        let flags = libc::O_PATH | (flags & libc::O_CLOEXEC);
+        let flags = libc::O_PATH | flags;
         let arguments = [i64::from(libc::AT_FDCWD).cast_unsigned(), place, u64::from(flags.cast_unsigned())];
         let outcome = self.call(&own, caller.call.instruction, libc::SYS_openat, arguments, &mut signals)?;
         own.answering(outcome).set(self.0)?;

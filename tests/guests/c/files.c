@@ -12,8 +12,10 @@ int main(void) {
     int fd = say("open", open("/app/config.toml", O_RDONLY) > 0) ? open("/app/config.toml", O_RDONLY) : -1;
     said("read", b, read(fd, b, 6)); said("pread", b, pread(fd, b, 4, 20)); fstat(fd, &st); facts("fstat", &st); struct stat other; stat("/app/config.toml", &other); printf("same %d\n", st.st_ino == other.st_ino && st.st_dev == other.st_dev);
     lstat("/data/link", &st); printf("link %o %ld\n", st.st_mode & S_IFMT, (long)st.st_size);
+#ifdef STATX_ALL
     struct statx x; say("statx", statx(AT_FDCWD, "/data/orders.txt", AT_SYMLINK_NOFOLLOW, STATX_ALL, &x)); printf("%o %llu %u.%u\n", x.stx_mode, x.stx_size, (unsigned)x.stx_mtime.tv_sec, x.stx_mtime.tv_nsec);
     say("statx of fd", statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &x)); printf("%llu\n", x.stx_size);
+#endif
     say("openat", openat(AT_FDCWD, "/data/orders.txt", O_RDONLY | O_CLOEXEC) > 0); say("open nofollow", open("/data/link", O_RDONLY | O_NOFOLLOW)); say("open directory", open("/data/orders.txt", O_RDONLY | O_DIRECTORY)); say("open none", open("/data/none", O_RDONLY)); say("open through file", open("/data/orders.txt/x", O_RDONLY)); say("empty path", open("", O_RDONLY));
     int path = open("/data/orders.txt", O_PATH); say("O_PATH read", read(path, b, 1)); fstat(path, &st); facts("O_PATH fstat", &st); close(path);
     FILE *f = fopen("/data/orders.txt", "r"); said_line("fgets", f); fseek(f, -8, SEEK_END); said_line("fgets end", f); printf("%ld\n", ftell(f));

@@ -23,6 +23,11 @@
 
 #define HOST "10.77.0.2"
 
+#ifndef __GLIBC__
+/* What musl's library has no word for. */
+#define strerrorname_np strerror
+#endif
+
 static inline long say(const char *name, long outcome) {
     int saved = errno;
     printf("%s: %ld%s%s\n", name, outcome, outcome < 0 ? " " : "", outcome < 0 ? strerrorname_np(saved) : "");

@@ -66,6 +66,9 @@ pub(super) fn accept(caller: &Caller<'_>, flags: c_int) -> Option<Answer> {
         {
             return Some(Answer::Failed(errno));
         }
+        if let Some(kept) = &caller.supervisor.sockets.kept {
+            kept.note(&connection);
+        }
         return Some(Answer::Descriptor(connection, flags & libc::SOCK_CLOEXEC != 0));
     }
 }

@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use mirrord_core::rules::address::Protocol;
 use mirrord_guest::{
     Outcome,
     socket::Socket,
@@ -22,6 +23,12 @@ pub(super) fn install(caller: &Caller<'_>, socket: Socket, fresh: &OwnedFd) -> O
     let own = caller.int(0);
     if !numbers.contains(&own) {
         numbers.push(own);
+    }
+    if let Some(kept) = &caller.supervisor.sockets.kept {
+        kept.keep(fresh)?;
+        if socket.transport() == Some(Protocol::Tcp) && Socket(fresh.as_raw_fd()).peer().is_ok() {
+            kept.let_go(Socket(fresh.as_raw_fd()));
+        }
     }
     let sets: Vec<(OwnedFd, Vec<Watch>)> = links
         .iter()

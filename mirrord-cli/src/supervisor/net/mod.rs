@@ -4,6 +4,7 @@ mod accept;
 mod address;
 mod datagram;
 mod install;
+pub(super) mod kept;
 mod world;
 
 use std::{
@@ -41,10 +42,12 @@ pub(super) struct Sockets {
     /// Whether sockets that live there are told from ours by their network namespace.
     passes: bool,
     relays: bool,
+    /// Those that we have made, where none can be taken from a guest.
+    pub(super) kept: Option<kept::Kept>,
 }
 
 impl Sockets {
-    pub(super) fn new(facts: &Facts) -> Self {
+    pub(super) fn new(facts: &Facts, keeps: bool) -> Self {
         let cookie = Socket::make(libc::AF_UNIX, libc::SOCK_DGRAM, 0).ok().and_then(socket::netns_cookie);
         let (cookie, there) = (cookie.unwrap_or(0), facts.netns_cookie);
         let is_passed = facts.data_path == DataPath::Passed;
@@ -53,6 +56,7 @@ impl Sockets {
             connecting: Mutex::default(),
             passes: is_passed && facts.has_target && there != 0 && there != cookie,
             relays: !is_passed && facts.has_target,
+            kept: keeps.then(kept::Kept::default),
         }
     }
 
@@ -120,8 +124,11 @@ fn status(outcome: Outcome<()>) -> Answer {
 }
 
 fn make(caller: &Caller<'_>) -> Option<Answer> {
-    let kind = caller.int(1);
-    Some(match make::socket(caller, caller.int(0), kind, caller.int(2))? {
+    let (domain, kind, protocol) = (caller.int(0), caller.int(1), caller.int(2));
+    let kept = caller.supervisor.sockets.kept.as_ref();
+    let made = make::socket(caller, domain, kind, protocol);
+    let made = made.or_else(|| kept.map(|_| Socket::make(domain, kind, protocol)))?;
+    Some(match made.and_then(|fresh| kept.map_or(Ok(()), |kept| kept.keep(&fresh)).map(|()| fresh)) {
         Ok(fresh) => Answer::Descriptor(fresh, kind & libc::SOCK_CLOEXEC != 0),
         Err(errno) => Answer::Failed(errno),
     })
@@ -152,7 +159,17 @@ fn connect(caller: &Caller<'_>) -> Option<Answer> {
         connecting().insert(inode);
         return Some(Answer::Interrupted);
     }
+    if outcome.is_ok() && socket.transport() == Some(Protocol::Tcp) {
+        let_go(caller, socket);
+    }
     Some(status(outcome))
+}
+
+/// A connection must end when the guest ends it: nobody else may have it.
+fn let_go(caller: &Caller<'_>, socket: Socket) {
+    if let Some(kept) = &caller.supervisor.sockets.kept {
+        kept.let_go(socket);
+    }
 }
 
 fn bind(caller: &Caller<'_>) -> Option<Answer> {
@@ -173,8 +190,13 @@ fn listen(caller: &Caller<'_>) -> Option<Answer> {
 }
 
 fn tell(caller: &Caller<'_>, whose: Whose) -> Option<Answer> {
-    let held = Held::of(caller, caller.int(0))?;
-    let told = name::address(caller, held.socket(), whose)?;
+    let told = match Held::of(caller, caller.int(0)) {
+        Some(held) => name::address(caller, held.socket(), whose)?,
+        None => {
+            let (inode, domain) = caller.supervisor.sockets.kept.as_ref()?.domain(caller, caller.int(0))?;
+            name::address_of(caller, inode, domain, whose)?
+        }
+    };
     Some(status(address::give(caller, &told, caller.argument(1), caller.argument(2))))
 }
 
@@ -189,8 +211,11 @@ fn error(caller: &Caller<'_>) -> Option<Answer> {
     if held.socket().transport()? != Protocol::Tcp || room < 4 || place == 0 {
         return None;
     }
-    let error = relay::connect_error(caller, held.socket())?;
-    let memory = caller.memory();
+    let error = relay::connect_error(caller, held.socket());
+    if held.socket().tcp_state() == Ok(socket::ESTABLISHED) {
+        let_go(caller, held.socket());
+    }
+    let (error, memory) = (error?, caller.memory());
     let told =
         memory.write(place, &error.to_ne_bytes()).and_then(|()| memory.write(length, &4_u32.to_ne_bytes()));
     Some(status(told))

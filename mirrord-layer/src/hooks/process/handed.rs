@@ -38,7 +38,7 @@ impl Handed {
         file: *const c_char,
         arguments: List,
     ) -> Option<(&'static CStr, List)> {
-        let host = process.host.filter(|_| obstacle.is_some_and(|it| it != Obstacle::SetUserId))?;
+        let host = process.host.filter(|_| obstacle.is_some_and(Obstacle::can_be_supervised))?;
         let mut n_words = 0;
         let mut put = |word| {
             // Room is left for the null behind it.

@@ -23,8 +23,17 @@ pub(super) enum Obstacle {
     SetUserId,
     /// Go's own system calls pass by libc, though it has one.
     Go,
+    /// It is of 32 bits.
+    Narrow,
     /// Its loader is another C library's, which ends a program whose preloaded library it cannot load.
     OtherLibc,
+}
+
+impl Obstacle {
+    /// Whether it is none to a supervisor.
+    pub(super) fn can_be_supervised(self) -> bool {
+        !matches!(self, Self::SetUserId | Self::Narrow)
+    }
 }
 
 /// A program that was looked for in the folders of `PATH`, in the caller's own frame.
@@ -81,7 +90,7 @@ pub(super) unsafe fn note(process: &Process, path: *const c_char) -> Option<Obst
         return None;
     }
     let obstacle = look(path)?;
-    let is_handed = process.host.is_some() && obstacle != Obstacle::SetUserId;
+    let is_handed = process.host.is_some() && obstacle.can_be_supervised();
     if process.facts.has_target && !is_handed {
         tell(path, obstacle);
     }
@@ -96,6 +105,7 @@ fn tell(path: &[u8], obstacle: Obstacle) {
             Obstacle::Go => "is written in Go, which calls the kernel without libc",
             Obstacle::SetUserId => "changes its user or group when it starts",
             Obstacle::OtherLibc => "uses another C library than glibc",
+            Obstacle::Narrow => "is a program of 32 bits",
         };
         let text = format!("`{path}` {why}; mirrord cannot see its file and network calls");
         drop(link::ask(&ToProxy::Note(Note::Warning(text))));
@@ -110,6 +120,9 @@ fn look(path: &[u8]) -> Option<Obstacle> {
     }
     let mut head = [0; 1024];
     let n_read = rustix::io::read(&file, &mut head).ok()?;
+    if head.starts_with(b"\x7fELF\x01") {
+        return Some(Obstacle::Narrow);
+    }
     match interpreter(&head[..n_read])? {
         Interpreter::None => Some(Obstacle::Static),
         Interpreter::At(_) if is_go(&file, &head[..n_read]) => Some(Obstacle::Go),

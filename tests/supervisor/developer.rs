@@ -1,0 +1,140 @@
+//! As a developer starts programs: through the tools of a language, as another user, in the newest version.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use mirrord_tests::{
+    eventually::eventually,
+    ground::{is_root, skip},
+    guest::{Guest, Tongue, keep_go_apart},
+    pod::Pod,
+    programs::{mirrord, system},
+    session::DataPath,
+    transcript::Transcript,
+};
+
+use crate::{STORIES, pod};
+
+const READS: &str = r#"package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+)
+
+func leaf() string {
+	text, err := os.ReadFile("/data/deep/er/still/yet/leaf")
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+func main() {
+	fmt.Print(leaf())
+	answer, err := http.Get("http://web.shop/from-go-run")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	text, err := io.ReadAll(answer.Body)
+	fmt.Println(answer.StatusCode, len(text) > 0, err)
+}
+"#;
+
+const TESTS: &str = r#"package main
+
+import "testing"
+
+func TestLeaf(t *testing.T) {
+	if leaf() != "a leaf\n" {
+		t.Fatal(leaf())
+	}
+}
+"#;
+
+#[test]
+fn go_run_and_go_test_need_no_flags() {
+    if let Some(why) = (Guest { tongue: Tongue::Go, name: "client" }).missing() {
+        return skip(&why);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("server.go"), READS).unwrap();
+    fs::write(folder.path().join("server_test.go"), TESTS).unwrap();
+    fs::write(folder.path().join("go.mod"), "module shop\n\ngo 1.19\n").unwrap();
+    let go = |words: &[&str]| {
+        let mut command = Command::new(mirrord());
+        command
+            .args(["exec", "--target", &pod().target(), "--", "go"])
+            .args(words)
+            .current_dir(folder.path());
+        keep_go_apart(&mut command).env("MIRRORD_PROGRESS_MODE", "off").env_remove("GO111MODULE");
+        Transcript::of(&mut command)
+    };
+    let told = go(&["run", "server.go"]);
+    assert_eq!(told.stdout, "a leaf\n200 true <nil>\n", "{told:?}");
+    let told = go(&["test", "./..."]);
+    assert!(told.code == Some(0) && told.stdout.starts_with("ok  \tshop\t"), "{told:?}");
+}
+
+/// A pod and a guest of a user who is not root.
+const STORY: &str = r#""$0" run | {
+    read -r ready pid
+    "$1" exec --target "pid/$pid" --data-path "$2" --engine supervisor -- sh -c "$3" sh "$4" < /dev/null
+    echo the end
+}"#;
+
+/// It is confined, reads and connects, and what it starts gains nothing.
+const CONFINED: &str = r#"grep NoNewPrivs /proc/self/status; id -u
+"$1" storm
+cat /data/deep/er/still/yet/leaf
+"$1" closed
+su --version > /dev/null && echo ran"#;
+
+/// Whether another user can read what is built here.
+fn others_can_read(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.ancestors().all(|it| fs::metadata(it).is_ok_and(|it| it.permissions().mode() & 0o005 == 0o005))
+}
+
+/// What a story says whose pod lives as long as its standard input is open.
+fn told_while_it_stands(command: &mut Command) -> String {
+    let words = NamedTempFile::new().unwrap();
+    let out = fs::File::options().append(true).open(words.path()).unwrap();
+    command.env("MIRRORD_PROGRESS_MODE", "plain").stdout(out.try_clone().unwrap()).stderr(out);
+    let mut story = command.stdin(Stdio::piped()).spawn().unwrap();
+    let told = eventually("the end of the story", Duration::from_secs(60), || {
+        let told = fs::read_to_string(words.path()).unwrap();
+        (told.ends_with("the end\n") || story.try_wait().unwrap().is_some()).then_some(told)
+    });
+    drop(story.stdin.take());
+    story.wait().unwrap();
+    told
+}
+
+#[test]
+fn another_user_needs_no_privileges_and_is_told_what_it_does_not_gain() {
+    if let Some(why) = STORIES.missing() {
+        return skip(&why);
+    }
+    if !is_root() || system("setpriv").is_none() || !others_can_read(&mirrord()) {
+        return skip("another user is found by root, with setpriv, where that user can read what is built");
+    }
+    for data_path in DataPath::ALL {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c", STORY]);
+        command.arg(Pod::program()).arg(mirrord()).args([data_path.name(), CONFINED]).arg(STORIES.program());
+        let told = told_while_it_stands(command.current_dir("/tmp").env("HOME", "/tmp"));
+        for said in ["NoNewPrivs:\t1\n65534\n", "\n0 of 8000 failed\na leaf\nnumber 3, 7 bytes\n", "\nran\n"]
+        {
+            assert!(told.contains(said), "{data_path:?}: {told}");
+        }
+        assert!(told.contains("su` runs as you and not as its owner"), "{told}");
+    }
+}
