@@ -21,11 +21,8 @@ use crate::{
     sockaddr::Encoded,
     socket::Socket,
     swap::settle_side,
-    world::{NONSENSE, lives_there, side_of},
+    world::{DNS, NONSENSE, lives_there, side_of},
 };
-
-/// The port of name servers: a query goes there, however its socket came to be.
-const DNS: u16 = 53;
 
 /// The address to send to instead; nothing if the guest's own is right, now that its socket lives where it should.
 pub fn redirect(world: &impl World, socket: Socket, to: SocketAddr) -> Option<Outcome<Encoded>> {

@@ -79,6 +79,9 @@ pub trait World {
     fn warn(&self, text: &dyn Fn() -> String);
 }
 
+/// The port of name servers: a query goes there, however its socket came to be.
+pub(crate) const DNS: u16 = 53;
+
 /// Whether a socket lives in the target's network namespace.
 pub fn lives_there(world: &impl World, socket: Socket) -> bool {
     world.passes_sockets() && socket.netns_cookie() == Some(world.netns_there())
@@ -90,6 +93,9 @@ pub fn lives_there(world: &impl World, socket: Socket) -> bool {
 /// When the destination is refused, or the proxy cannot be asked.
 pub fn side_of(world: &impl World, protocol: Protocol, to: SocketAddr) -> Outcome<Side> {
     let to = addr::plain(to);
+    if to.port() == DNS && !is_asked_there(world) {
+        return Ok(Side::Here);
+    }
     if addr::is_loopback(to.ip()) {
         let is_ours = protocol == Protocol::Udp && world.is_server(to);
         if is_ours || world.is_debugger_port(to.port()) {
@@ -107,6 +113,20 @@ pub fn side_of(world: &impl World, protocol: Protocol, to: SocketAddr) -> Outcom
             }
         }
     }
+}
+
+/// Whether the queries of a program that resolves names by itself go to a server there. A filter by names is kept where
+/// they pass by the proxy.
+fn is_asked_there(world: &impl World) -> bool {
+    let dns = &world.rules().dns;
+    if dns.enabled && dns.filter.is_some() && world.passes_sockets() {
+        world.warn(&|| {
+            "queries of a program that resolves names by itself do not obey `feature.network.dns.filter`; \
+             with `--data-path proxied` they do"
+                .to_owned()
+        });
+    }
+    dns.enabled
 }
 
 /// What stands for an answer that no question of ours has.

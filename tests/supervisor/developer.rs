@@ -17,6 +17,8 @@ use mirrord_tests::{
     transcript::Transcript,
 };
 
+use tempfile::NamedTempFile;
+
 use crate::{STORIES, pod};
 
 const READS: &str = r#"package main
@@ -95,6 +97,7 @@ const CONFINED: &str = r#"grep NoNewPrivs /proc/self/status; id -u
 "$1" storm
 cat /data/deep/er/still/yet/leaf
 "$1" closed
+"$1" locked
 su --version > /dev/null && echo ran"#;
 
 /// Whether another user can read what is built here.
@@ -131,10 +134,17 @@ fn another_user_needs_no_privileges_and_is_told_what_it_does_not_gain() {
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c", STORY]);
         command.arg(Pod::program()).arg(mirrord()).args([data_path.name(), CONFINED]).arg(STORIES.program());
         let told = told_while_it_stands(command.current_dir("/tmp").env("HOME", "/tmp"));
-        for said in ["NoNewPrivs:\t1\n65534\n", "\n0 of 8000 failed\na leaf\nnumber 3, 7 bytes\n", "\nran\n"]
-        {
+        let said = [
+            "NoNewPrivs:\t1\n65534\n",
+            "0 of 8000 failed\n",
+            "a leaf\n",
+            "number 3, 7 bytes\n",
+            "locked 0\n",
+        ];
+        for said in said.iter().chain(&["ran\n"]) {
             assert!(told.contains(said), "{data_path:?}: {told}");
         }
+        assert!(told.contains("lets nobody look into its memory"), "{told}");
         assert!(told.contains("su` runs as you and not as its owner"), "{told}");
     }
 }

@@ -7,6 +7,7 @@ mod children;
 mod debuggers;
 mod developer;
 mod mistakes;
+mod names;
 mod programs;
 mod refused;
 mod signals;

@@ -34,7 +34,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{agent::Agent, alive, files::nonsense, lane, relay::Relays};
+use super::{agent::Agent, alive, files::nonsense, lane, queries::Queries, relay::Relays};
 
 /// The largest datagram there is.
 const LARGEST: usize = 65_535;
@@ -61,6 +61,7 @@ pub(crate) struct Datagrams {
     relays: Relays,
     /// The target's addresses, loopback left out.
     addresses: Arc<[IpAddr]>,
+    queries: Arc<Queries>,
     sockets: Arc<AsyncMutex<HashMap<SocketInode, Arc<GuestSocket>>>>,
 }
 
@@ -76,6 +77,7 @@ struct GuestSocket {
     outbox: mpsc::Sender<Datagram>,
     /// The guest's own socket, a moment after it was connected.
     connected: Mutex<Option<OwnedFd>>,
+    queries: Arc<Queries>,
 }
 
 /// The far side of a socket.
@@ -105,8 +107,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Datagrams {
     /// No datagrams yet.
-    pub(crate) fn new(agent: Agent, relays: Relays, addresses: &[IpAddr]) -> Self {
-        Self { agent, relays, addresses: addresses.into(), sockets: Arc::default() }
+    pub(crate) fn new(agent: Agent, relays: Relays, addresses: &[IpAddr], queries: Queries) -> Self {
+        let (addresses, queries) = (addresses.into(), Arc::new(queries));
+        Self { agent, relays, addresses, queries, sockets: Arc::default() }
     }
 
     /// Where datagrams of a socket to a destination are to be sent.
@@ -231,6 +234,7 @@ impl Datagrams {
             routes: Mutex::default(),
             outbox,
             connected: Mutex::default(),
+            queries: self.queries.clone(),
         });
         let (lane_read, lane_write) = lane.into_split();
         let writing = tokio::spawn(send_there(lane_write, datagrams_rx));
@@ -283,6 +287,10 @@ impl GuestSocket {
             // An error says that the guest does not listen there any more: what its own kernel tells it.
             let Ok((bytes, from)) = receive(&socket) else { continue };
             if !self.is_guest(from) {
+                continue;
+            }
+            if self.queries.keeps(to, &bytes) {
+                tokio::spawn(answer_here(socket.clone(), from, bytes.into_vec()));
                 continue;
             }
             if self.outbox.send(Datagram::Data(to, bytes)).await.is_err() {
@@ -375,6 +383,14 @@ fn receive(socket: &UdpSocket) -> io::Result<(ByteBuf, SocketAddr)> {
         let (n_received, from) = socket.try_recv_from(room)?;
         Ok((ByteBuf::from(&room[..n_received]), from))
     })
+}
+
+/// Asks a query here, and answers the guest as its server would.
+async fn answer_here(socket: Arc<UdpSocket>, guest: SocketAddr, query: Vec<u8>) {
+    match Queries::ask(&query).await {
+        Ok(answer) => drop(socket.send_to(&answer, guest).await),
+        Err(error) => tracing::debug!(%error, "a query that stays here was not answered"),
+    }
 }
 
 async fn send_there(mut lane: OwnedWriteHalf, mut datagrams_rx: mpsc::Receiver<Datagram>) {

@@ -4,7 +4,7 @@
 //! ([`far`]): a process here ([`spawn`]) or agents elsewhere ([`cluster`]), a [`link`] to each over [`lane`]s with
 //! [`rights`], and the [`agent`] that the session asks, whoever that is by now ([`handles`]); the near side ([`layers`],
 //! [`settings`], [`session`], [`complain`]); and the answers: [`files`] ([`memfd`], [`fuse`]), [`incoming`]
-//! ([`doorbell`], [`alive`]), [`outgoing`] ([`plug`]), [`datagrams`], [`names`], and the bytes of streams ([`relay`]).
+//! ([`doorbell`], [`alive`]), [`outgoing`] ([`plug`]), [`datagrams`] ([`queries`]), [`names`], and the bytes of streams ([`relay`]).
 
 mod agent;
 mod alive;
@@ -30,6 +30,7 @@ mod names;
 mod outgoing;
 mod plug;
 mod prepare;
+mod queries;
 pub(crate) mod relay;
 pub(crate) mod rights;
 mod run;

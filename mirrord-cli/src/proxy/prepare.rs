@@ -23,6 +23,7 @@ use super::{
     memfd::Copies,
     names::Names,
     outgoing::Outgoing,
+    queries::Queries,
     relay::Relays,
     session::{Proxied, Session},
     settings::Settings,
@@ -91,7 +92,12 @@ pub(crate) async fn prepare(
         DataPath::Passed => None,
         DataPath::Proxied => Some(Proxied {
             outgoing: Outgoing::start(agent.clone(), relays.clone())?,
-            datagrams: Datagrams::new(agent.clone(), relays.clone(), &target.addresses),
+            datagrams: Datagrams::new(
+                agent.clone(),
+                relays.clone(),
+                &target.addresses,
+                Queries::new(&order.rules.dns),
+            ),
         }),
     };
     let mapping = Mapping::compile(&order.mapping)

@@ -16,7 +16,7 @@ use super::{
     filter, fs,
     guests::{self, Guest, Program},
     link::{LinkError, Reply},
-    memory::Memory,
+    memory::{CLOSED, Memory},
     net,
     notify::{Answer, Call, Gone, Listener},
     own,
@@ -74,6 +74,17 @@ impl Caller<'_> {
     /// The guest's memory.
     pub(super) fn memory(&self) -> Memory {
         Memory(self.call.thread)
+    }
+
+    /// The guest's memory cannot be read, for this reason: one that lets nobody look into it is told of, because its
+    /// calls are not ours then.
+    pub(super) fn record_unreadable(&self, why: Errno) {
+        if why == CLOSED {
+            let name = String::from_utf8_lossy(&self.program.executable).into_owned();
+            self.supervisor.warn(format!(
+                "`{name}` lets nobody look into its memory (`PR_SET_DUMPABLE`); mirrord cannot see its file and network calls"
+            ));
+        }
     }
 
     /// Whether the thread still waits: what was read of it before is then its own.

@@ -15,6 +15,9 @@ pub(super) const MOST: usize = 1 << 20;
 
 const FAULT: Errno = Errno(libc::EFAULT);
 
+/// The process lets nobody look into its memory.
+pub(super) const CLOSED: Errno = Errno(libc::EPERM);
+
 /// The memory of a thread's process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Memory(pub(super) i32);
@@ -99,7 +102,7 @@ impl Memory {
 
     /// The other way to the same memory. A write by it would pass by the protection of pages, so it comes second.
     fn file(self) -> Result<File, Errno> {
-        File::options().read(true).write(true).open(format!("/proc/{}/mem", self.0)).map_err(|_| FAULT)
+        File::options().read(true).write(true).open(format!("/proc/{}/mem", self.0)).map_err(|_| CLOSED)
     }
 }
 

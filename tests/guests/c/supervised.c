@@ -114,6 +114,15 @@ static int filtered(void) {
     return 0;
 }
 
+/* Nobody may look into the memory: its calls go on as if nobody had asked. */
+static int locked(void) {
+    struct stat there;
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    int here = stat("/usr/bin/env", &there);
+    printf("locked %d\n", here);
+    return 0;
+}
+
 static int ring(void) {
     long fd = syscall(425, 8, calloc(1, 200));
     printf("ring %ld %s\n", fd < 0 ? -1L : 0L, fd < 0 ? strerror(errno) : "");
@@ -171,6 +180,7 @@ int main(int argc, char **argv) {
     if (!strcmp(story, "pointers")) return pointers();
     if (!strcmp(story, "closed")) return closed();
     if (!strcmp(story, "filtered")) return filtered();
+    if (!strcmp(story, "locked")) return locked();
     if (!strcmp(story, "ring")) return ring();
     if (!strcmp(story, "storm")) return storm();
     if (!strcmp(story, "orphaned")) return orphaned();

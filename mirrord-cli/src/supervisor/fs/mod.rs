@@ -106,7 +106,10 @@ pub(super) fn decide(caller: &Caller<'_>) -> Option<Answer> {
     let request = match read::request(caller)? {
         Ok(request) => request,
         // What cannot be read the kernel cannot read either, and says so in its own order.
-        Err(Errno(libc::EFAULT | libc::ENAMETOOLONG)) => return Some(Answer::Continue),
+        Err(why @ Errno(libc::EFAULT | libc::ENAMETOOLONG | libc::EPERM)) => {
+            caller.record_unreadable(why);
+            return Some(Answer::Continue);
+        }
         Err(errno) => return Some(Answer::Failed(errno)),
     };
     let answer = match request {
@@ -119,7 +122,13 @@ pub(super) fn decide(caller: &Caller<'_>) -> Option<Answer> {
 }
 
 fn follow(caller: &Caller<'_>, said: &Said, work: &Work) -> Outcome<Answer> {
-    let Ok(path) = caller.memory().path(said.place) else { return Ok(Answer::Continue) };
+    let path = match caller.memory().path(said.place) {
+        Ok(path) => path,
+        Err(why) => {
+            caller.record_unreadable(why);
+            return Ok(Answer::Continue);
+        }
+    };
     match find(caller, said.dir, &path, work.deed())? {
         Way::There(path) => there::run(caller, work, path),
         Way::HereAt(path) => here::run(caller, work, &path),

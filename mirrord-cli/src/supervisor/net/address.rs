@@ -11,7 +11,7 @@ pub(super) fn read(caller: &Caller<'_>, place: u64, length: u32) -> Option<Vec<u
     if place == 0 || !(2..=size_of::<libc::sockaddr_storage>()).contains(&length) {
         return None;
     }
-    caller.memory().bytes(place, length).ok()
+    caller.memory().bytes(place, length).map_err(|why| caller.record_unreadable(why)).ok()
 }
 
 /// What they say.
