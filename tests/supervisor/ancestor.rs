@@ -9,7 +9,7 @@ use mirrord_tests::{
     ground::{is_root, skip},
     programs::system,
     running::Running,
-    session::{DataPath, Engine},
+    session::{DataPath, Engine, Session},
     transcript::Transcript,
 };
 use nix::{
@@ -30,12 +30,11 @@ fn confined(command: &Command) -> Command {
     behind(&["unshare", "--mount", "sh", "-c", SCOPE, "sh"], command)
 }
 
-fn of_the_shell(script: &str, engine: Engine) -> Command {
+/// The session lives as long as its configuration is needed.
+fn of_the_shell(script: &str, engine: Engine) -> (Session, Command) {
     let session = session(DataPath::Passed, engine);
     let command = confined(session.command(&system("sh").unwrap()).args(["-c", script]));
-    // The story needs its configuration until it has begun, and it is told at once.
-    std::mem::forget(session);
-    command
+    (session, command)
 }
 
 /// Why the stories cannot be told.
@@ -72,7 +71,8 @@ fn all_guests_come_from_below_their_supervisor_orphans_too() {
     // The orphan's parent has ended when the last line is said.
     let script = "echo self $$; sh -c 'echo child $$; (sh -c \"sleep 0.2; echo orphan \\$\\$; read x < /dev/zero\" &)'; \
         cat /data/deep/er/still/yet/leaf; sleep 30";
-    let mut guest = Running::start(&mut of_the_shell(script, Engine::Supervisor));
+    let (_session, mut command) = of_the_shell(script, Engine::Supervisor);
+    let mut guest = Running::start(&mut command);
     guest.says("orphan");
     guest.says("a leaf");
     let words = guest.words();
@@ -95,11 +95,15 @@ fn codes_signals_and_handed_over_children_are_the_guests_own() {
     if let Some(why) = missing().or_else(|| STORIES.missing()) {
         return skip(&why);
     }
-    let end = |script: &str| Transcript::of(&mut of_the_shell(script, Engine::Supervisor)).code;
+    let end = |script: &str| {
+        let (_session, mut command) = of_the_shell(script, Engine::Supervisor);
+        Transcript::of(&mut command).code
+    };
     assert_eq!(end("exit 7"), Some(7));
     assert_eq!(end("kill -KILL $$"), Some(128 + 9));
     let script = format!("{} storm; cat /data/empty; echo $?", STORIES.program().display());
-    let told = Transcript::of(&mut of_the_shell(&script, Engine::Auto));
+    let (_session, mut command) = of_the_shell(&script, Engine::Auto);
+    let told = Transcript::of(&mut command);
     assert_eq!(told.stdout, "0 of 8000 failed\n0\n", "{told:?}");
 }
 
@@ -109,7 +113,8 @@ fn signals_reach_the_guest_and_its_stops_are_seen() {
         return skip(&why);
     }
     let script = "trap 'echo got it; exit 3' TERM; echo waiting; while :; do sleep 0.05; done";
-    let mut guest = Running::start(&mut of_the_shell(script, Engine::Supervisor));
+    let (_session, mut command) = of_the_shell(script, Engine::Supervisor);
+    let mut guest = Running::start(&mut command);
     guest.says("waiting");
     let pid = Pid::from_raw(guest.pid());
     guest.signal(Signal::SIGTSTP);
@@ -131,7 +136,8 @@ fn a_command_that_is_killed_takes_its_guest_along() {
     if let Some(why) = missing() {
         return skip(&why);
     }
-    let mut guest = Running::start(&mut of_the_shell("echo self $$; sleep 60", Engine::Supervisor));
+    let (_session, mut command) = of_the_shell("echo self $$; sleep 60", Engine::Supervisor);
+    let mut guest = Running::start(&mut command);
     guest.says("self");
     let number = guest.words().trim().strip_prefix("self ").unwrap().to_owned();
     guest.signal(Signal::SIGKILL);

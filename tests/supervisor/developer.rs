@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -102,13 +103,14 @@ su --version > /dev/null && echo ran"#;
 
 /// Whether another user can read what is built here.
 fn others_can_read(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
     path.ancestors().all(|it| fs::metadata(it).is_ok_and(|it| it.permissions().mode() & 0o005 == 0o005))
 }
 
 /// What a story says whose pod lives as long as its standard input is open.
 fn told_while_it_stands(command: &mut Command) -> String {
     let words = NamedTempFile::new().unwrap();
+    // What the other user's processes have to say they say by opening it.
+    fs::set_permissions(words.path(), fs::Permissions::from_mode(0o666)).unwrap();
     let out = fs::File::options().append(true).open(words.path()).unwrap();
     command.env("MIRRORD_PROGRESS_MODE", "plain").stdout(out.try_clone().unwrap()).stderr(out);
     let mut story = command.stdin(Stdio::piped()).spawn().unwrap();

@@ -83,7 +83,7 @@ fn static_rust_does_so_too() {
 #[test]
 fn programs_of_musl_do_so_too_with_a_loader_and_without() {
     for tongue in [Tongue::Musl, Tongue::MuslLoaded] {
-        for name in ["files", "sockets", "datagrams"] {
+        for name in ["files", "sockets", "datagrams", "names"] {
             compare(Guest { tongue, name });
         }
     }

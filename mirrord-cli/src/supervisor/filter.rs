@@ -36,6 +36,7 @@ const fn low(argument: u32) -> u32 {
 
 /// What the session needs caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a group of calls that are caught or not")]
 pub(super) struct Wanted {
     /// Sockets and files are proxied: more calls see the difference.
     pub(super) proxied: bool,

@@ -190,12 +190,11 @@ fn listen(caller: &Caller<'_>) -> Option<Answer> {
 }
 
 fn tell(caller: &Caller<'_>, whose: Whose) -> Option<Answer> {
-    let told = match Held::of(caller, caller.int(0)) {
-        Some(held) => name::address(caller, held.socket(), whose)?,
-        None => {
-            let (inode, domain) = caller.supervisor.sockets.kept.as_ref()?.domain(caller, caller.int(0))?;
-            name::address_of(caller, inode, domain, whose)?
-        }
+    let told = if let Some(held) = Held::of(caller, caller.int(0)) {
+        name::address(caller, held.socket(), whose)?
+    } else {
+        let (inode, domain) = caller.supervisor.sockets.kept.as_ref()?.domain(caller, caller.int(0))?;
+        name::address_of(caller, inode, domain, whose)?
     };
     Some(status(address::give(caller, &told, caller.argument(1), caller.argument(2))))
 }
