@@ -11,9 +11,9 @@ use std::{
 use mirrord_tests::{
     eventually::eventually,
     ground::{is_root, skip},
-    guest::{Guest, Tongue, keep_go_apart},
+    guest::{Guest, Tongue},
     pod::Pod,
-    programs::{mirrord, system},
+    programs::{built, mirrord, system},
     session::DataPath,
     transcript::Transcript,
 };
@@ -27,7 +27,7 @@ const READS: &str = r#"package main
 import (
 	"fmt"
 	"io"
-	"net/http"
+	"net"
 	"os"
 )
 
@@ -41,13 +41,13 @@ func leaf() string {
 
 func main() {
 	fmt.Print(leaf())
-	answer, err := http.Get("http://web.shop/from-go-run")
+	connection, err := net.Dial("tcp", "web.shop:7001")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	text, err := io.ReadAll(answer.Body)
-	fmt.Println(answer.StatusCode, len(text) > 0, err)
+	text, err := io.ReadAll(connection)
+	fmt.Print(string(text), err, "\n")
 }
 "#;
 
@@ -67,21 +67,21 @@ fn go_run_and_go_test_need_no_flags() {
     if let Some(why) = (Guest { tongue: Tongue::Go, name: "client" }).missing() {
         return skip(&why);
     }
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("server.go"), READS).unwrap();
-    fs::write(folder.path().join("server_test.go"), TESTS).unwrap();
-    fs::write(folder.path().join("go.mod"), "module shop\n\ngo 1.19\n").unwrap();
+    // A developer's own folder stays here, with all that is built in it.
+    let folder = built().join("guests/go-shop");
+    fs::create_dir_all(&folder).unwrap();
+    let module = "module shop\n\ngo 1.19\n";
+    for (name, text) in [("server.go", READS), ("server_test.go", TESTS), ("go.mod", module)] {
+        fs::write(folder.join(name), text).unwrap();
+    }
     let go = |words: &[&str]| {
         let mut command = Command::new(mirrord());
-        command
-            .args(["exec", "--target", &pod().target(), "--", "go"])
-            .args(words)
-            .current_dir(folder.path());
-        keep_go_apart(&mut command).env("MIRRORD_PROGRESS_MODE", "off").env_remove("GO111MODULE");
+        command.args(["exec", "--target", &pod().target(), "--", "go"]).args(words).current_dir(&folder);
+        command.env("MIRRORD_PROGRESS_MODE", "off").env("GOCACHE", folder.join("cache"));
         Transcript::of(&mut command)
     };
     let told = go(&["run", "server.go"]);
-    assert_eq!(told.stdout, "a leaf\n200 true <nil>\n", "{told:?}");
+    assert_eq!(told.stdout, "a leaf\nyou are 10.77.0.2, I am 10.77.0.2:7001\n<nil>\n", "{told:?}");
     let told = go(&["test", "./..."]);
     assert!(told.code == Some(0) && told.stdout.starts_with("ok  \tshop\t"), "{told:?}");
 }
@@ -112,7 +112,7 @@ fn told_while_it_stands(command: &mut Command) -> String {
     // What the other user's processes have to say they say by opening it.
     fs::set_permissions(words.path(), fs::Permissions::from_mode(0o666)).unwrap();
     let out = fs::File::options().append(true).open(words.path()).unwrap();
-    command.env("MIRRORD_PROGRESS_MODE", "plain").stdout(out.try_clone().unwrap()).stderr(out);
+    command.env("MIRRORD_PROGRESS_MODE", "std").stdout(out.try_clone().unwrap()).stderr(out);
     let mut story = command.stdin(Stdio::piped()).spawn().unwrap();
     let told = eventually("the end of the story", Duration::from_secs(60), || {
         let told = fs::read_to_string(words.path()).unwrap();

@@ -60,7 +60,7 @@ fn behind(prefix: &[&str], command: &Command) -> Command {
 
 /// What a program and mirrord say on one stream, as on a terminal, and the exit code.
 fn heard(command: &mut Command) -> (String, i32) {
-    let mut running = Running::start(command.env("MIRRORD_PROGRESS_MODE", "plain"));
+    let mut running = Running::start(command.env("MIRRORD_PROGRESS_MODE", "std"));
     let code = running.end();
     (running.words(), code)
 }

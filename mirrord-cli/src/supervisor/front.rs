@@ -193,7 +193,9 @@ fn hear(warden: &mut UnixStream) -> io::Result<i32> {
 /// Where signals that are blocked are told.
 fn ear(signals: &[Signal]) -> io::Result<SignalFd> {
     let mut set = SigSet::empty();
-    signals.iter().for_each(|signal| set.add(*signal));
+    for signal in signals {
+        set.add(*signal);
+    }
     Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
 }
 
