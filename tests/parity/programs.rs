@@ -1,4 +1,4 @@
-//! Real programs, with a stage of real servers in the pod: HTTP over TLS, a repository, a PostgreSQL.
+//! Real programs, with a stage of real servers in the pod: HTTP over TLS, a repository, a `PostgreSQL`.
 
 use std::{
     fs,
