@@ -8,17 +8,14 @@ use std::{
 };
 
 use insta::assert_snapshot;
-use mirrord_tests::{eventually::eventually, pod::Pod, running::Running, transcript::Transcript};
+use mirrord_tests::{
+    eventually::eventually, pod::Pod, ports::free_port, running::Running, transcript::Transcript,
+};
 use nix::sys::signal::Signal;
 
 use crate::screen::Desk;
 
 const SOON: Duration = Duration::from_secs(20);
-
-/// A port that nobody listens on here.
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
 
 fn forward(desk: &Desk, pod: &Pod, data_path: &str, words: &[&str]) -> Running {
     let mut command = desk.mirrord(&["port-forward", "-t", &pod.target()]);

@@ -9,12 +9,13 @@ use std::{
 };
 
 use mirrord_tests::{
-    cluster::Namespace, eventually::eventually, programs::system, running::Running, transcript::Transcript,
+    cluster::Namespace, eventually::eventually, ports::free_port, programs::system, running::Running,
+    transcript::Transcript,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::{SHOP, guest::free_port};
+use crate::SHOP;
 
 const SOON: Duration = Duration::from_secs(30);
 

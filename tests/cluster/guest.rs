@@ -4,6 +4,7 @@ use std::process::Command;
 
 use mirrord_tests::{
     cluster::{ClusterSession, Namespace},
+    ports::free_port,
     programs::system,
     running::Running,
 };
@@ -26,11 +27,6 @@ server.serve_forever()
 /// run side by side.
 pub(crate) fn incoming(mode: &str, port: u16) -> Value {
     json!({ "feature": { "network": { "incoming": { "mode": mode, "port_mapping": [[port, 8080]] } } } })
-}
-
-/// A port that nobody listens on here.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// A session that serves in place of the shop, or beside it.

@@ -13,6 +13,7 @@ pub mod eventually;
 pub mod ground;
 pub mod guest;
 pub mod pod;
+pub mod ports;
 pub mod programs;
 pub mod running;
 pub mod session;

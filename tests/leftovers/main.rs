@@ -11,12 +11,12 @@ mod moments;
 mod scarce;
 mod soak;
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use desk::{Desk, is_socket, socket_of};
 use mirrord_tests::{
-    eventually::eventually, pod::Pod, programs::system, running::Running, session::DataPath,
-    transcript::Transcript,
+    eventually::eventually, pod::Pod, ports::free_port, programs::system, running::Running,
+    session::DataPath, transcript::Transcript,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -41,11 +41,6 @@ threading.Thread(target=chatter, daemon=True).start()
 print('busy', flush=True)
 server.serve_forever()
 ";
-
-/// A port that nobody listens on here.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
 
 /// Files to be written there, and the shop's second port stolen by whoever listens on this one.
 pub(crate) fn feature(port: u16) -> Value {

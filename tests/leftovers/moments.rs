@@ -16,6 +16,7 @@ use mirrord_tests::{
     eventually::{eventually, moment},
     guest::guests,
     pod::Pod,
+    ports::free_port,
     programs::system,
     running::Running,
     session::{DataPath, Engine, Session},
@@ -29,7 +30,7 @@ use crate::{
     asked,
     chance::{Chance, seed},
     desk::Desk,
-    feature, free_port,
+    feature,
 };
 
 /// How many moments of each, if not these four.

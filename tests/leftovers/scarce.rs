@@ -8,6 +8,7 @@ use mirrord_tests::{
     ground::{is_root, skip},
     guest::{Guest, Tongue, guests},
     pod::Pod,
+    ports::free_port,
     programs::system,
     running::Running,
     session::{DataPath, Engine, Session},
@@ -16,7 +17,7 @@ use mirrord_tests::{
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::{desk::Desk, feature, free_port};
+use crate::{desk::Desk, feature};
 
 fn writing() -> Value {
     json!({ "fs": "write", "network": { "incoming": "steal" } })
@@ -225,7 +226,11 @@ fn sixty_four_descriptors_are_enough_for_everybody() {
     const WORK: &str = r"
 import os, socket, subprocess
 print(open('/app/secret.key').read(), len(open('/data/big', 'rb').read()), len(os.listdir('/data/many')))
-for _ in range(100): socket.create_connection(('10.77.0.2', 7)).close()
+for _ in range(100):
+    with socket.create_connection(('10.77.0.2', 7)) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        # Heard to its end, it is carried by nobody any more.
+        assert connection.recv(1) == b''
 for _ in range(5): print(subprocess.run(['cat', '/app/secret.key'], stdout=subprocess.DEVNULL).returncode)
 ";
     if system("python3").is_none() {

@@ -8,12 +8,13 @@ use mirrord_tests::{
     eventually::{eventually, moment},
     guest::{Guest, Tongue},
     pod::Pod,
+    ports::free_port,
     running::Running,
     session::{DataPath, Engine, Session},
 };
 use nix::sys::signal::Signal;
 
-use crate::{asked, desk::Desk, feature, free_port};
+use crate::{asked, desk::Desk, feature};
 
 /// How many times as many calls as in a run of the tests.
 const SCALE: &str = "MIRRORD_TEST_SOAK";

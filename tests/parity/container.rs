@@ -5,7 +5,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -14,6 +13,7 @@ use std::{
 use mirrord_tests::{
     eventually::eventually,
     ground::skip,
+    ports::free_port,
     programs::system,
     running::Running,
     session::{DataPath, Session},
@@ -163,11 +163,6 @@ fn check(command: &mut Command) -> Result<String, String> {
         return Ok(told.stdout);
     }
     Err(told.stderr.lines().last().unwrap_or("it failed without a word").to_owned())
-}
-
-/// A port that nobody listens on here.
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 #[test]

@@ -7,6 +7,7 @@ use mirrord_tests::{
     ground::skip,
     guest::{guests, text_of},
     pod::Pod,
+    ports::free_port,
     programs::system,
     running::Running,
     session::Session,
@@ -168,11 +169,6 @@ fn redis(pod: Option<&Pod>, port: u16, arguments: &[&str]) -> String {
     let mut command = pod.map_or_else(|| Command::new("redis-cli"), |pod| pod.command("redis-cli"));
     let address = if pod.is_some() { "10.77.0.2" } else { "127.0.0.1" };
     Transcript::of(command.args(["-h", address, "-p", &port.to_string()]).args(arguments)).stdout
-}
-
-/// A port that nobody listens on here.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn start_redis(pod: &Pod, (data_path, engine): Way, mode: &str, port: u16) -> Running {

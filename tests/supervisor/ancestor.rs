@@ -2,7 +2,7 @@
 //!
 //! This kernel may know nothing of Yama, so its word is pretended: what is proven is that every guest comes from below the supervisor, and that nobody notices.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, os::unix::process::CommandExt as _, path::Path, process::Command, time::Duration};
 
 use mirrord_tests::{
     eventually::eventually,
@@ -114,6 +114,8 @@ fn signals_reach_the_guest_and_its_stops_are_seen() {
     }
     let script = "trap 'echo got it; exit 3' TERM; echo waiting; while :; do sleep 0.05; done";
     let (_session, mut command) = of_the_shell(script, Engine::Supervisor);
+    // Whose group nobody of the session watches, is not stopped by a terminal's signals (`setpgid(2)`).
+    command.process_group(0);
     let mut guest = Running::start(&mut command);
     guest.says("waiting");
     let pid = Pid::from_raw(guest.pid());

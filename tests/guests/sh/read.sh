@@ -7,7 +7,7 @@ stat -c '%n %s %a %h %F %Y %U:%G' /app/config.toml /data/orders.txt /data/link /
 stat -L -c '%s %F' /data/link /data/link-to-dir
 stat -c %y /app/config.toml
 stat /data/no-such-file; stat /data/loop-a -L; cat /data/dangling; cat /data/loop-a; cat /data
-find /data -maxdepth 3 -not -path '/data/many*' -printf '%p %y %m %s\n' | sed '/^\/data\/out/d; s/^\(.* d [0-9]*\) [0-9]*$/\1/' | sort
+find /data -maxdepth 3 -path /data/out -prune -o -not -path '/data/many*' -printf '%p %y %m %s\n' | sed 's/^\(.* d [0-9]*\) [0-9]*$/\1/' | sort
 find /data/many -type f | wc -l
 readlink /data/link /data/absolute-link /data/dangling; readlink -f /data/link-to-dir/still; realpath /data/deep/out-of-root
 head -n 2 /data/orders.txt; tail -n 2 /data/orders.txt; tail -c 20 /data/big | od -An -tx1

@@ -2,7 +2,6 @@
 
 use std::{
     env, fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
@@ -11,6 +10,7 @@ use std::{
 use mirrord_tests::{
     guest::{Guest, Tongue},
     pod::{ADDRESS, Pod},
+    ports::free_port,
     programs::system,
     running::Running,
     session::{DataPath, Engine, Session},
@@ -214,11 +214,6 @@ fn start(subject: &Subject<'_>) -> Option<f64> {
     let status = command.stdin(Stdio::null()).status().unwrap();
     assert!(status.success(), "{command:?}: {status}");
     Some(start.elapsed().as_secs_f64() * 1e3)
-}
-
-/// A port that nobody has here; in the pod hardly anybody has one.
-fn free_port() -> u16 {
-    TcpListener::bind(("0.0.0.0", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Files of three sizes, and a folder of many.
