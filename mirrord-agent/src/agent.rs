@@ -23,12 +23,13 @@ use serde::Serialize;
 use tokio::{
     net::UnixStream,
     runtime::Handle,
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     task::JoinSet,
 };
 
 use crate::{
     args::DnsOptions,
+    calls,
     incoming::Incoming,
     link::{self, LaneReader, LinkError},
     origin::Origin,
@@ -57,6 +58,8 @@ pub(crate) struct Agent {
     pub(crate) hands: Handle,
     /// How names are asked for.
     pub(crate) dns: DnsOptions,
+    /// Who may have a lane of calls.
+    pub(crate) call_lanes: Arc<Semaphore>,
     sessions: Mutex<Sessions>,
     /// How many lanes of bytes or datagrams are carried.
     n_carried: Arc<watch::Sender<usize>>,
@@ -96,13 +99,24 @@ pub(crate) async fn receive(agent: Arc<Agent>, origin: Arc<Origin>, lane: UnixSt
             drop(carried);
             return agent.welcome(hello, &origin, &lane, reader).await;
         }
-        LaneOpen::Connect(key, _) | LaneOpen::Datagrams(key, _) | LaneOpen::Arrival(key, _) => key,
+        LaneOpen::Connect(key, _)
+        | LaneOpen::Datagrams(key, _)
+        | LaneOpen::Arrival(key, _)
+        | LaneOpen::Calls(key) => key,
     };
     let Some(session) = agent.session(key, &origin) else {
         let fault = Fault::with_words(libc::EACCES, "the lane shows the key of no session");
         let _ = answer(&lane, &Err::<(), _>(fault)).await;
         return;
     };
+    if let LaneOpen::Calls(_) = opened {
+        // There is nothing in it that the end of the session would wait for.
+        drop(carried);
+        if let Err(error) = calls::lane(&agent, &session, &lane, reader).await {
+            tracing::debug!(%error, "a lane of calls is gone before it begins");
+        }
+        return;
+    }
     tokio::select! {
         () = cut(&session) => {}
         () = outgoing::lane(&agent, session.client, &lane, reader, opened) => {}
@@ -138,7 +152,8 @@ impl Agent {
     /// An agent without sessions.
     pub(crate) fn new(target: Target, incoming: Incoming, hands: Handle, dns: DnsOptions) -> Self {
         let (sessions, n_carried) = (Mutex::default(), Arc::default());
-        Self { target, incoming, hands, dns, sessions, n_carried }
+        let call_lanes = Arc::new(Semaphore::new(calls::MAX_LANES));
+        Self { target, incoming, hands, dns, call_lanes, sessions, n_carried }
     }
 
     /// One lane more is carried.

@@ -170,7 +170,15 @@ pub(crate) fn try_send(
     stream.try_io(Interest::WRITABLE, || send_once(stream.as_fd(), bytes, descriptor))
 }
 
-fn send_once(stream: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<usize> {
+/// Writes once, with a descriptor attached to the first byte, and says how much.
+///
+/// # Errors
+/// When that is nothing, or the lane breaks.
+pub(crate) fn send_once(
+    stream: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptor: Option<BorrowedFd<'_>>,
+) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let riding = descriptor.map(|descriptor| [descriptor]);

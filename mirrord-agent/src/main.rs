@@ -2,6 +2,7 @@
 
 mod agent;
 mod args;
+mod calls;
 mod container;
 mod dns;
 mod door;
@@ -60,7 +61,8 @@ fn run(args: &Args) -> std::io::Result<()> {
     // A user namespace can only be entered by a process of a single thread: this comes before every runtime.
     let target = namespace::enter(&args.place()).map(Target::new);
     hands::give_up_rights()?;
-    let n_workers = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 4));
+    // Who takes turns with proxy, guest and target on few processors only wakes others in vain.
+    let n_workers = std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).clamp(1, 4));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(n_workers)
         // A small call beside a bulk transfer is seen after at most so many pieces of it.
@@ -73,9 +75,11 @@ fn run(args: &Args) -> std::io::Result<()> {
             if args.listen.is_some() {
                 sweep(&target);
             }
-            let served = runtime.block_on(serve::serve(door, target, hands.handle(), args.dns(), patience));
+            // On a worker: what comes to this thread would have to be handed over to one.
+            let serving = runtime.spawn(serve::serve(door, target, hands.handle(), args.dns(), patience));
+            let served = runtime.block_on(serving);
             hands.let_go();
-            served
+            served.unwrap_or_else(|error| Err(std::io::Error::other(error)))
         }
         Err(error) => {
             let why = namespace::chain(&error);

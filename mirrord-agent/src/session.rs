@@ -68,7 +68,7 @@ pub(crate) enum News {
 }
 
 /// An answer, and what rides along.
-type Answer = Result<(AgentAnswer, Option<OwnedFd>), Fault>;
+pub(crate) type Answer = Result<(AgentAnswer, Option<OwnedFd>), Fault>;
 
 impl Session {
     /// A client that has just come, and the news that it is to be told.
@@ -182,7 +182,8 @@ impl Session {
     }
 }
 
-fn encode_answer(id: RequestId, answer: Answer) -> (Bytes, Option<OwnedFd>) {
+/// An answer as it is written.
+pub(crate) fn encode_answer(id: RequestId, answer: Answer) -> (Bytes, Option<OwnedFd>) {
     let (outcome, descriptor) = match answer {
         Ok((answer, descriptor)) => (Ok(answer), descriptor),
         Err(fault) => (Err(fault), None),
@@ -300,7 +301,7 @@ async fn listen(
 const DONE: Answer = Ok((AgentAnswer::Done, None));
 
 /// Does a file call on the thread that it is on, and answers even if we are at fault.
-fn files(agent: &Agent, session: &Session, call: &FsCall) -> Answer {
+pub(crate) fn files(agent: &Agent, session: &Session, call: &FsCall) -> Answer {
     agent.target.permit(Deed::Look)?;
     if let FsCall::Open { want: Want::Descriptor, .. } = call {
         session.origin.takes_descriptors()?;

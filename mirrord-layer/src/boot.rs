@@ -10,6 +10,7 @@ use mirrord_protocol::{
 };
 
 use crate::{
+    lane,
     link::{self, LinkError, Reply},
     process::{self, Process},
 };
@@ -34,6 +35,9 @@ fn enlist() {
     }
     handoff.rules.outgoing.suit(process::command_line().split(|byte| *byte == 0));
     crate::hooks::net::servers::prepare();
+    if handoff.facts.has_target && handoff.facts.data_path == DataPath::Passed {
+        lane::permit();
+    }
     process::publish(Process::new(handoff, ports));
     #[cfg(feature = "frida")]
     crate::engine::frida::displace();

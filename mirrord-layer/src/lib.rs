@@ -13,6 +13,7 @@ mod arena;
 mod boot;
 mod engine;
 mod hooks;
+mod lane;
 mod link;
 mod process;
 

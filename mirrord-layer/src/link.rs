@@ -1,4 +1,6 @@
-//! One question and its answer: connections to the proxy, as many as threads ask at once.
+//! One question and its answer: connections to the proxy, as many as threads ask at once, and lanes to the agent.
+//!
+//! Where descriptors are passed, the agent itself is asked for what the proxy would only pass on ([`lane`]).
 //!
 //! A connection that nobody uses waits in a pool without locks. Guests close descriptors behind our back, so a pooled
 //! one is known by its inode, and left alone if the number has become something else. The pool lies on a page that a
@@ -10,6 +12,7 @@ use std::{
     sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering},
 };
 
+use crate::lane;
 use mirrord_protocol::{
     proxy::{FromProxy, ToProxy, lineage},
     version::Version,
@@ -66,6 +69,28 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// An answer with what came beside it, if those fit one another. `is_cut` says that not all found numbers.
+    pub(crate) fn new(
+        answer: FromProxy,
+        ancillary: &mut RecvAncillaryBuffer<'_>,
+        is_cut: bool,
+    ) -> Result<Self, LinkError> {
+        let mut descriptors = [const { None }; MAX_DESCRIPTORS];
+        let arrived = ancillary.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(rights) => Some(rights),
+            _ => None,
+        });
+        for (place, descriptor) in descriptors.iter_mut().zip(arrived.flatten()) {
+            *place = Some(descriptor);
+        }
+        let n_here = descriptors.iter().flatten().count();
+        match n_here == answer.n_descriptors() {
+            true => Ok(Self { answer, descriptors }),
+            false if is_cut => Err(LinkError::Full(Errno::MFILE)),
+            false => Err(LinkError::Lost),
+        }
+    }
+
     /// The next descriptor that rode along.
     pub(crate) fn take_descriptor(&mut self) -> Option<OwnedFd> {
         self.descriptors.iter_mut().find_map(Option::take)
@@ -77,7 +102,17 @@ impl Reply {
 struct Pool {
     /// [`FRESH`] after a fork, [`CLEANING`] while inherited descriptors are closed, then [`READY`].
     state: AtomicU32,
-    slots: [Slot; N_POOLED],
+    /// Connections to the proxy, and lanes to the agent.
+    slots: [[Slot; N_POOLED]; 2],
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// The proxy, by a connection that has said hello.
+    Proxy,
+    /// The agent, by a lane.
+    Agent,
 }
 
 #[repr(C)]
@@ -95,8 +130,8 @@ const BUSY: u64 = 1 << 63;
 static POOL: AtomicPtr<Pool> = AtomicPtr::new(std::ptr::null_mut());
 
 /// What a forked child has inherited: the numbers in the pool, on memory that a fork copies.
-static INHERITED: [(AtomicI32, AtomicU64); N_POOLED] =
-    [const { (AtomicI32::new(-1), AtomicU64::new(0)) }; N_POOLED];
+static INHERITED: [[(AtomicI32, AtomicU64); N_POOLED]; 2] =
+    [const { [const { (AtomicI32::new(-1), AtomicU64::new(0)) }; N_POOLED] }; 2];
 
 /// Where the proxy listens: set once, before the first question.
 static ADDRESS: AtomicPtr<SocketAddrUnix> = AtomicPtr::new(std::ptr::null_mut());
@@ -124,6 +159,14 @@ pub(crate) fn prepare(address: &[u8]) -> Result<(), LinkError> {
 
 /// Asks, and waits for the answer a bounded time.
 pub(crate) fn ask(question: &ToProxy) -> Result<Reply, LinkError> {
+    if let Some(reply) = lane::ask(question) {
+        return reply;
+    }
+    ask_proxy(question)
+}
+
+/// Asks the proxy, whoever else could answer.
+pub(crate) fn ask_proxy(question: &ToProxy) -> Result<Reply, LinkError> {
     settled(exchange(question, None, Wait::Bounded))
 }
 
@@ -142,7 +185,7 @@ pub(crate) fn ask_until_signal(question: &ToProxy) -> Result<Option<Reply>, Link
     exchange(question, None, Wait::UntilSignal)
 }
 
-fn settled(outcome: Result<Option<Reply>, LinkError>) -> Result<Reply, LinkError> {
+pub(crate) fn settled(outcome: Result<Option<Reply>, LinkError>) -> Result<Reply, LinkError> {
     outcome?.ok_or(LinkError::Lost)
 }
 
@@ -153,42 +196,47 @@ fn exchange(
 ) -> Result<Option<Reply>, LinkError> {
     let bytes = wire::encode(question).map_err(|_| LinkError::Lost)?;
     // A pooled connection may have died with an earlier proxy call of a vanished thread: one more try is fresh.
-    let connection = Connection::claim(false)?;
+    let connection = Connection::claim(Whom::Proxy, false)?;
     match send(connection.socket.as_fd(), &bytes, descriptor) {
         Ok(()) => {}
         Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => {
             connection.discard();
-            let connection = Connection::claim(true)?;
+            let connection = Connection::claim(Whom::Proxy, true)?;
             send(connection.socket.as_fd(), &bytes, descriptor).map_err(|_| LinkError::Lost)?;
-            return connection.finish(wait);
+            return connection.finish(|socket| receive_within(socket, wait));
         }
         Err(_) => {
             connection.discard();
             return Err(LinkError::Lost);
         }
     }
-    connection.finish(wait)
+    connection.finish(|socket| receive_within(socket, wait))
 }
 
 /// A connection that this thread has to itself.
-struct Connection {
-    socket: OwnedFd,
+pub(crate) struct Connection {
+    pub(crate) socket: OwnedFd,
+    whom: Whom,
     /// Its place in the pool; none if the pool was full.
     slot: Option<usize>,
 }
 
 impl Connection {
-    fn claim(fresh: bool) -> Result<Self, LinkError> {
+    /// One that nobody uses, unless it is to be fresh, or else a new one.
+    pub(crate) fn claim(whom: Whom, fresh: bool) -> Result<Self, LinkError> {
         let pool = pool()?;
-        if !fresh && let Some(connection) = pool.and_then(Self::claim_idle) {
+        if !fresh && let Some(connection) = pool.and_then(|pool| Self::claim_idle(pool, whom)) {
             return Ok(connection);
         }
-        let (socket, _) = greet(false)?;
-        Ok(Self { socket, slot: pool.and_then(reserve) })
+        let socket = match whom {
+            Whom::Proxy => greet(false)?.0,
+            Whom::Agent => lane::open()?,
+        };
+        Ok(Self { socket, whom, slot: pool.and_then(|pool| reserve(pool, whom)) })
     }
 
-    fn claim_idle(pool: &'static Pool) -> Option<Self> {
-        for (index, slot) in pool.slots.iter().enumerate() {
+    fn claim_idle(pool: &'static Pool, whom: Whom) -> Option<Self> {
+        for (index, slot) in pool.slots[whom as usize].iter().enumerate() {
             let word = slot.word.load(Ordering::Acquire);
             if word == 0 || word & BUSY != 0 {
                 continue;
@@ -200,7 +248,7 @@ impl Connection {
             if inode(fd) == Some(slot.inode.load(Ordering::Acquire)) {
                 // SAFETY: the descriptor is the pool's own, as its inode proves, and this thread has claimed it.
                 let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-                return Some(Self { socket, slot: Some(index) });
+                return Some(Self { socket, whom, slot: Some(index) });
             }
             // The guest has closed our descriptor: the number is no longer ours to close.
             slot.word.store(0, Ordering::Release);
@@ -208,18 +256,12 @@ impl Connection {
         None
     }
 
-    fn finish(self, wait: Wait) -> Result<Option<Reply>, LinkError> {
-        let limit = |limit| {
-            let _ = sockopt::set_socket_timeout(&self.socket, sockopt::Timeout::Recv, limit);
-        };
-        if wait == Wait::UntilSignal {
-            // The kernel goes on with a call after a signal only if its wait has no limit.
-            limit(None);
-        }
-        let outcome = receive(self.socket.as_fd(), wait);
-        if wait == Wait::UntilSignal {
-            limit(Some(PATIENCE));
-        }
+    /// Waits for the answer, and keeps the connection if there is one.
+    pub(crate) fn finish(
+        self,
+        receive: impl FnOnce(BorrowedFd<'_>) -> Result<Option<Reply>, LinkError>,
+    ) -> Result<Option<Reply>, LinkError> {
+        let outcome = receive(self.socket.as_fd());
         match outcome {
             // It has been heard to the end.
             Ok(Some(_)) | Err(LinkError::Full(_)) => self.give_back(),
@@ -231,28 +273,30 @@ impl Connection {
 
     fn give_back(self) {
         let (Some(index), Ok(Some(pool))) = (self.slot, pool()) else { return };
-        let slot = &pool.slots[index];
+        let (slot, inherited) =
+            (&pool.slots[self.whom as usize][index], &INHERITED[self.whom as usize][index]);
         let fd = self.socket.into_raw_fd();
         let inode = inode(fd).unwrap_or(0);
         slot.inode.store(inode, Ordering::Release);
-        INHERITED[index].1.store(inode, Ordering::Release);
-        INHERITED[index].0.store(fd, Ordering::Release);
+        inherited.1.store(inode, Ordering::Release);
+        inherited.0.store(fd, Ordering::Release);
         slot.word.store(u64::try_from(fd).unwrap_or(0) + 1, Ordering::Release);
     }
 
-    fn discard(self) {
+    /// Gives it up.
+    pub(crate) fn discard(self) {
         drop(self.socket);
         if let (Some(index), Ok(Some(pool))) = (self.slot, pool()) {
-            INHERITED[index].0.store(-1, Ordering::Release);
-            pool.slots[index].word.store(0, Ordering::Release);
+            INHERITED[self.whom as usize][index].0.store(-1, Ordering::Release);
+            pool.slots[self.whom as usize][index].word.store(0, Ordering::Release);
         }
     }
 }
 
 /// An empty place of the pool, now taken.
-fn reserve(pool: &Pool) -> Option<usize> {
+fn reserve(pool: &Pool, whom: Whom) -> Option<usize> {
     let take = |slot: &Slot| slot.word.compare_exchange(0, BUSY, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-    pool.slots.iter().position(take)
+    pool.slots[whom as usize].iter().position(take)
 }
 
 /// The pool; nothing while another thread (or the code that a signal interrupted) cleans up after a fork.
@@ -263,7 +307,7 @@ fn pool() -> Result<Option<&'static Pool>, LinkError> {
         Ok(_) => {
             // A new connection comes before the old ones go: without any the session would end.
             let fresh = greet(false).ok();
-            for (fd, saved) in &INHERITED {
+            for (fd, saved) in INHERITED.as_flattened() {
                 let fd = fd.swap(-1, Ordering::AcqRel);
                 if fd >= 0 && inode(fd) == Some(saved.load(Ordering::Acquire)) {
                     // SAFETY: the descriptor is a copy of the parent's connection, which nobody here uses.
@@ -272,7 +316,8 @@ fn pool() -> Result<Option<&'static Pool>, LinkError> {
             }
             pool.state.store(READY, Ordering::Release);
             if let Some((socket, _)) = fresh {
-                Connection { socket, slot: reserve(pool) }.give_back();
+                let whom = Whom::Proxy;
+                Connection { socket, whom, slot: reserve(pool, whom) }.give_back();
             }
             Ok(Some(pool))
         }
@@ -293,7 +338,8 @@ fn inode(fd: RawFd) -> Option<u64> {
 /// Introduces this program and receives its settings.
 pub(crate) fn introduce() -> Result<Reply, LinkError> {
     let (socket, reply) = greet(true)?;
-    Connection { socket, slot: pool()?.and_then(reserve) }.give_back();
+    let whom = Whom::Proxy;
+    Connection { socket, whom, slot: pool()?.and_then(|pool| reserve(pool, whom)) }.give_back();
     Ok(reply)
 }
 
@@ -303,7 +349,7 @@ fn greet(settings: bool) -> Result<(OwnedFd, Reply), LinkError> {
     let address = unsafe { ADDRESS.load(Ordering::Acquire).as_ref() }.ok_or(LinkError::Lost)?;
     let socket =
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    let socket = to_high_number(socket);
+    let socket = keep(socket);
     loop {
         match rustix::net::connect(&socket, address) {
             Ok(()) => break,
@@ -311,8 +357,6 @@ fn greet(settings: bool) -> Result<(OwnedFd, Reply), LinkError> {
             Err(_) => return Err(LinkError::Lost),
         }
     }
-    let _ = sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE));
-    let _ = sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(PATIENCE));
     let hello = lineage::Hello {
         version: Version::OURS,
         pid: rustix::process::getpid().as_raw_nonzero().get(),
@@ -326,6 +370,13 @@ fn greet(settings: bool) -> Result<(OwnedFd, Reply), LinkError> {
         FromProxy::Welcome(welcome) if welcome.version == Version::OURS => Ok((socket, reply)),
         _ => Err(LinkError::Lost),
     }
+}
+
+/// Makes a socket ours for long: bounded in its waits, and on a number that guests do not count with.
+pub(crate) fn keep(socket: OwnedFd) -> OwnedFd {
+    let _ = sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE));
+    let _ = sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(PATIENCE));
+    to_high_number(socket)
 }
 
 /// Moves a descriptor out of the way of guests, who expect the lowest free number.
@@ -366,6 +417,21 @@ fn next_length(socket: BorrowedFd<'_>, wait: Wait) -> Result<Option<usize>, Link
     }
 }
 
+/// Receives an answer, for which it waits as it is told.
+fn receive_within(socket: BorrowedFd<'_>, wait: Wait) -> Result<Option<Reply>, LinkError> {
+    if wait != Wait::UntilSignal {
+        return receive(socket, wait);
+    }
+    let limit = |limit| {
+        let _ = sockopt::set_socket_timeout(socket, sockopt::Timeout::Recv, limit);
+    };
+    // The kernel goes on with a call after a signal only if its wait has no limit.
+    limit(None);
+    let outcome = receive(socket, wait);
+    limit(Some(PATIENCE));
+    outcome
+}
+
 fn receive(socket: BorrowedFd<'_>, wait: Wait) -> Result<Option<Reply>, LinkError> {
     let Some(length) = next_length(socket, wait)? else { return Ok(None) };
     let mut bytes = vec![0; length];
@@ -379,22 +445,8 @@ fn receive(socket: BorrowedFd<'_>, wait: Wait) -> Result<Option<Reply>, LinkErro
             Err(_) => return Err(LinkError::Lost),
         }
     };
-    let mut descriptors = [const { None }; MAX_DESCRIPTORS];
-    let arrived = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(rights) => Some(rights),
-        _ => None,
-    });
-    for (place, descriptor) in descriptors.iter_mut().zip(arrived.flatten()) {
-        *place = Some(descriptor);
-    }
-    let answer: FromProxy = wire::decode(&bytes[..n_read]).map_err(|_| LinkError::Lost)?;
-    let n_here = descriptors.iter().flatten().count();
-    match n_here == answer.n_descriptors() {
-        true => Ok(Some(Reply { answer, descriptors })),
-        // What came found no number.
-        false if is_cut => Err(LinkError::Full(Errno::MFILE)),
-        false => Err(LinkError::Lost),
-    }
+    let answer = wire::decode(&bytes[..n_read]).map_err(|_| LinkError::Lost)?;
+    Reply::new(answer, &mut ancillary, is_cut).map(Some)
 }
 
 /// Whether there is a number for one descriptor more: what cannot be taken back is not asked for without.

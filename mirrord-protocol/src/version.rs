@@ -15,7 +15,7 @@ pub struct Version {
 
 impl Version {
     /// What this build speaks.
-    pub const OURS: Self = Self { major: 1, minor: 1 };
+    pub const OURS: Self = Self { major: 1, minor: 2 };
 
     /// The version that two peers can both speak, or nothing.
     #[must_use]

@@ -80,6 +80,7 @@ fn lanes_begin_as_they_always_did() {
     let bind = "0.0.0.0:0".parse().unwrap();
     check("lane_datagrams", &LaneOpen::Datagrams(KEY, outgoing::DatagramCall { bind }));
     check("lane_arrival", &LaneOpen::Arrival(KEY, ArrivalId(9)));
+    check("lane_calls", &LaneOpen::Calls(KEY));
     check("welcome_settled", &Welcome::Settled(VERSION, KEY));
     check("welcome_refused", &Welcome::Refused("too old".into()));
 }
@@ -200,6 +201,7 @@ fn the_layers_language_keeps_its_bytes() {
     check("to_proxy_fs", &ToProxy::Fs(files::FsCall::ReadLink(path())));
     check("to_proxy_note", &ToProxy::Note(lineage::Note::Warning("x".into())));
     check("to_proxy_ping", &ToProxy::Ping);
+    check("to_proxy_lane", &ToProxy::Lane);
     let to = "10.0.0.7:5432".parse().unwrap();
     check("to_proxy_judge", &ToProxy::Socket(sockets::SocketQuestion::Judge { datagram: false, to }));
     check(

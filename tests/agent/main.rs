@@ -6,6 +6,7 @@
     reason = "a story that cannot be told has failed, and says where"
 )]
 
+mod calls;
 mod changes;
 mod containers;
 mod ends;

@@ -109,6 +109,16 @@ fn bytes((name, value): (&str, &str)) -> (serde_bytes::ByteBuf, serde_bytes::Byt
 }
 
 #[test]
+fn a_trunk_has_no_lanes_of_calls() {
+    let agent = Listening::of(&POD);
+    let trunk = agent.trunk();
+    let session = trunk.session("ann@laptop");
+    let mut lane = trunk.lane();
+    lane.say(&LaneOpen::Calls(session.key));
+    assert_eq!(lane.hear::<Result<(), Fault>>().unwrap_err().errno, libc::EOPNOTSUPP);
+}
+
+#[test]
 fn sessions_share_an_agent_and_are_told_who_has_a_port() {
     let pod = Pod::start().unwrap();
     let agent = Listening::of(&pod);

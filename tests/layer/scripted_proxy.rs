@@ -12,6 +12,7 @@ use std::{
 
 use mirrord_config::handoff::Handoff;
 use mirrord_protocol::{
+    fault::Fault,
     proxy::{FromProxy, ToProxy, lineage::Welcome, sockets::PORT_PAGE},
     version::Version,
     wire::{self, MAX_PACKET},
@@ -101,6 +102,9 @@ fn serve(layer: &OwnedFd, settings: &[OwnedFd; 2], questions: &Mutex<Vec<ToProxy
             let objects =
                 if hello.settings { settings.each_ref().map(AsRawFd::as_raw_fd).to_vec() } else { vec![] };
             send(layer, &FromProxy::Welcome(welcome), &objects)
+        } else if question == ToProxy::Lane {
+            // There is no agent to be asked.
+            send(layer, &FromProxy::Failed(Fault::os(libc::EOPNOTSUPP)), &[])
         } else {
             questions.lock().unwrap().push(question.clone());
             let answer = script(&question, object);

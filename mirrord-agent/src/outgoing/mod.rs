@@ -56,7 +56,8 @@ pub(crate) async fn lane(
     opened: LaneOpen,
 ) {
     let outcome = match opened {
-        LaneOpen::Control(_) => Ok(()),
+        // Both are served elsewhere.
+        LaneOpen::Control(_) | LaneOpen::Calls(_) => Ok(()),
         LaneOpen::Connect(_, ConnectCall { to: Destination::Tcp(to) }) => {
             match agent.target.permit(Deed::Reach) {
                 Ok(()) => connect_tcp(lane, reader, to).await,

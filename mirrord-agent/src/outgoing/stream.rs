@@ -20,7 +20,10 @@ use std::{
 
 use bytes::Bytes;
 use mirrord_protocol::chunk::{Chunk, HEADER, MAX_CHUNK};
+use mirrord_trunk::splice::{self, Pipe};
+use rustix::net::RecvFlags;
 use tokio::{
+    io::Interest,
     net::{TcpStream, UnixStream},
     sync::Notify,
 };
@@ -43,12 +46,12 @@ const INWARD_BUFFER: usize = 2 * (HEADER + MAX_CHUNK);
 pub(crate) trait Stream: AsFd {
     /// Waits until there may be something to read.
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
-    /// Reads without waiting.
-    fn try_read(&self, place: &mut [u8]) -> io::Result<usize>;
     /// Waits until there may be room.
     fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
     /// Writes without waiting.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Does something else that reads or writes, without waiting.
+    fn try_do(&self, what: Interest, deed: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
     /// How many written bytes would be lost if the socket were closed while there is something to read.
     fn n_at_risk(&self) -> libc::c_int;
 }
@@ -59,14 +62,14 @@ macro_rules! stream {
             async fn readable(&self) -> io::Result<()> {
                 <$socket>::readable(self).await
             }
-            fn try_read(&self, place: &mut [u8]) -> io::Result<usize> {
-                <$socket>::try_read(self, place)
-            }
             async fn writable(&self) -> io::Result<()> {
                 <$socket>::writable(self).await
             }
             fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
                 <$socket>::try_write(self, bytes)
+            }
+            fn try_do(&self, what: Interest, deed: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+                <$socket>::try_io(self, what, deed)
             }
             fn n_at_risk(&self) -> libc::c_int {
                 $n_at_risk(self)
@@ -145,7 +148,7 @@ async fn deliver<S: Stream>(socket: &S, patience: Duration) {
     let mut n_left = socket.n_at_risk();
     let (mut pause, mut stalled) = (SHORTEST, Duration::ZERO);
     while n_left > 0 && stalled < patience {
-        while matches!(socket.try_read(&mut nothing), Ok(1..)) {}
+        while matches!(try_read(socket, &mut nothing), Ok(1..)) {}
         tokio::time::sleep(pause).await;
         let n_now = socket.n_at_risk();
         stalled = if n_now == n_left { stalled + pause } else { Duration::ZERO };
@@ -166,11 +169,12 @@ fn reset_at_end(socket: &impl AsFd, resets: bool) {
 
 /// From the lane to the socket.
 async fn inward<S: Stream>(lane: &UnixStream, rest: Bytes, socket: &S, between: &Between) -> End {
-    let mut unread = Unread { lane, rest, buffer: vec![0; FIRST_BUFFER], start: 0, end: 0 };
+    let mut unread = Unread { lane, rest, buffer: vec![0; FIRST_BUFFER], start: 0, end: 0, pipe: None };
     loop {
         match unread.header().await {
             Ok(Some(Chunk::Data(_))) if between.inward_finished.load(Relaxed) => return End::Reset,
             Ok(Some(Chunk::Data(length))) => {
+                unread.expect(length, between.inward_failed.get().is_none());
                 if forward(&mut unread, length, socket, between).await.is_err() {
                     return End::Reset;
                 }
@@ -204,14 +208,54 @@ async fn forward<S: Stream>(
     between: &Between,
 ) -> io::Result<()> {
     while length > 0 {
+        if let Some(pipe) = &mut unread.pipe
+            && unread.start == unread.end
+            && unread.rest.is_empty()
+        {
+            length -= take(pipe, unread.lane, length).await?;
+            if let Err(error) = give(pipe, socket).await {
+                fail(between, &error);
+                unread.pipe = None;
+            }
+            continue;
+        }
         let piece = unread.piece(length).await?;
         length -= piece.len();
         if between.inward_failed.get().is_some() {
             continue;
         }
         if let Err(error) = write_all(socket, piece).await {
-            between.inward_failed.get_or_init(|| error.raw_os_error().unwrap_or(libc::EPIPE));
-            between.news.notify_one();
+            fail(between, &error);
+        }
+    }
+    Ok(())
+}
+
+fn fail(between: &Between, error: &io::Error) {
+    between.inward_failed.get_or_init(|| error.raw_os_error().unwrap_or(libc::EPIPE));
+    between.news.notify_one();
+}
+
+/// Takes up to so many bytes of a stream into a pipe, waiting for some.
+async fn take<S: Stream>(pipe: &mut Pipe, from: &S, most: usize) -> io::Result<usize> {
+    loop {
+        match from.try_do(Interest::READABLE, || pipe.take(from, most)) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => from.readable().await?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Gives on all that a pipe has, waiting for room.
+async fn give<S: Stream>(pipe: &mut Pipe, to: &S) -> io::Result<()> {
+    while !pipe.is_empty() {
+        match to.try_do(Interest::WRITABLE, || pipe.give(to)) {
+            Ok(n_given) => drop(N_WRITTEN.fetch_add(n_given, Relaxed)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => to.writable().await?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())
@@ -220,7 +264,17 @@ async fn forward<S: Stream>(
 /// From the socket to the lane.
 async fn outward<S: Stream>(socket: &S, lane: &UnixStream, between: &Between) -> End {
     let mut buffer = vec![0; HEADER + FIRST_BUFFER];
+    let mut pipe = None;
     let end = loop {
+        if let Some(uncopied) = &mut pipe {
+            match pass(uncopied, socket, lane).await {
+                Ok(Passed::Large) => tokio::task::yield_now().await,
+                Ok(Passed::Small | Passed::Finished) => pipe = None,
+                Ok(Passed::Broken(errno)) => break Chunk::Broken(errno),
+                Err(_) => return swallow(socket, &mut buffer).await,
+            }
+            continue;
+        }
         match read(socket, &mut buffer[HEADER..]).await {
             Ok(0) => {
                 break between.inward_failed.get().map_or(Chunk::Finished, |errno| Chunk::Broken(*errno));
@@ -229,6 +283,9 @@ async fn outward<S: Stream>(socket: &S, lane: &UnixStream, between: &Between) ->
                 buffer[..HEADER].copy_from_slice(&Chunk::Data(n_read).encode());
                 if write_all(lane, &buffer[..HEADER + n_read]).await.is_err() {
                     return swallow(socket, &mut buffer).await;
+                }
+                if n_read == MAX_CHUNK {
+                    pipe = Pipe::new().ok();
                 }
                 if HEADER + n_read == buffer.len() {
                     buffer.resize(HEADER + MAX_CHUNK, 0);
@@ -259,6 +316,30 @@ async fn outward<S: Stream>(socket: &S, lane: &UnixStream, between: &Between) ->
     }
 }
 
+/// What came of a chunk that was to go uncopied.
+enum Passed {
+    /// It was large.
+    Large,
+    /// It was not: the next ones are copied sooner.
+    Small,
+    /// There was none: the socket has ended, which it says again.
+    Finished,
+    /// The socket has broken, which it says once.
+    Broken(i32),
+}
+
+/// Passes a chunk on, uncopied. Fails if the lane does.
+async fn pass<S: Stream>(pipe: &mut Pipe, socket: &S, lane: &UnixStream) -> io::Result<Passed> {
+    let n_taken = match take(pipe, socket, MAX_CHUNK).await {
+        Ok(n_taken) => n_taken,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Passed::Finished),
+        Err(error) => return Ok(Passed::Broken(error.raw_os_error().unwrap_or(libc::EIO))),
+    };
+    write_all(lane, &Chunk::Data(n_taken).encode()).await?;
+    give(pipe, lane).await?;
+    Ok(if n_taken < splice::LARGE { Passed::Small } else { Passed::Large })
+}
+
 /// Nobody listens at the lane any more, but what came by it may still be on its way: the other direction knows the end.
 async fn swallow<S: Stream>(socket: &S, buffer: &mut [u8]) -> End {
     while !matches!(read(socket, buffer).await, Ok(0) | Err(_)) {}
@@ -273,9 +354,21 @@ struct Unread<'lane> {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// For large chunks, which go uncopied; then nothing is read beyond them.
+    pipe: Option<Pipe>,
 }
 
 impl Unread<'_> {
+    /// A chunk of this length is next, and is wanted or not.
+    fn expect(&mut self, length: usize, is_wanted: bool) {
+        if length < splice::LARGE || !is_wanted {
+            self.pipe = None;
+        } else if self.pipe.is_none() {
+            // Without descriptors bytes go on being copied.
+            self.pipe = Pipe::new().ok();
+        }
+    }
+
     /// The next header; none if the lane ends before one.
     async fn header(&mut self) -> io::Result<Option<Chunk>> {
         let mut header = [0; HEADER];
@@ -301,7 +394,8 @@ impl Unread<'_> {
                 self.buffer.resize(INWARD_BUFFER, 0);
             }
             self.end = if self.rest.is_empty() {
-                read(self.lane, &mut self.buffer).await?
+                let room = if self.pipe.is_some() { most.min(self.buffer.len()) } else { self.buffer.len() };
+                read(self.lane, &mut self.buffer[..room]).await?
             } else {
                 let n_taken = self.rest.len().min(self.buffer.len());
                 self.buffer[..n_taken].copy_from_slice(&self.rest.split_to(n_taken));
@@ -320,12 +414,26 @@ impl Unread<'_> {
 /// Reads what there is, waiting for it.
 pub(crate) async fn read<S: Stream>(stream: &S, place: &mut [u8]) -> io::Result<usize> {
     loop {
-        match stream.try_read(place) {
+        match try_read(stream, place) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.readable().await?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             outcome => return outcome,
         }
     }
+}
+
+/// Reads. If less came than there was room for, the kernel is not asked again before there is more.
+fn try_read<S: Stream>(stream: &S, place: &mut [u8]) -> io::Result<usize> {
+    let mut few = None;
+    let outcome = stream.try_do(Interest::READABLE, || {
+        let (n_read, _) = rustix::net::recv(stream, &mut *place, RecvFlags::DONTWAIT)?;
+        if (1..place.len()).contains(&n_read) {
+            few = Some(n_read);
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(n_read)
+    });
+    few.map_or(outcome, Ok)
 }
 
 /// Writes all, waiting for room.

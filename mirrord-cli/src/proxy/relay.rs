@@ -3,6 +3,9 @@
 //! Relays have a thread of their own, so that a large transfer never delays a question. Buffers are borrowed only
 //! while there are bytes: a connection that says nothing costs next to nothing.
 
+mod parse;
+mod side;
+
 use std::{
     io,
     os::fd::AsFd,
@@ -15,12 +18,17 @@ use std::{
 };
 
 use mirrord_protocol::chunk::{Chunk, HEADER, MAX_CHUNK};
+use mirrord_trunk::splice::{self, Pipe};
+use rustix::net::Shutdown;
 use tokio::{
-    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpStream, UnixStream, tcp, unix},
+    io::Interest,
+    net::{TcpStream, UnixStream},
     runtime::Handle,
     sync::{Notify, watch},
 };
+
+use parse::ChunkParser;
+use side::{Side, give_all, write_all};
 
 /// How many unused buffers are kept.
 const SPARE_BUFFERS: usize = 16;
@@ -123,29 +131,20 @@ impl Relays {
     }
 
     /// Relays until both sides have finished or one is broken. `first` are bytes of the lane that were read already.
-    pub(crate) async fn tcp(
-        &self,
-        mut here: TcpStream,
-        mut lane: UnixStream,
-        first: &[u8],
-        ways: Ways,
-        debt: Debt,
-    ) {
+    pub(crate) async fn tcp(&self, here: TcpStream, lane: UnixStream, first: &[u8], ways: Ways, debt: Debt) {
         abort_at_end(&here, true);
-        let (mut here_read, mut here_write) = here.split();
-        let (lane_read, mut lane_write) = lane.split();
         let inward = async {
-            self.inward(&lane_read, &mut here_write, first).await?;
+            self.inward(&lane, &here, first).await?;
             // A peer that is gone already is told by its own end.
-            drop(here_write.shutdown().await);
+            let _ = rustix::net::shutdown(&here, Shutdown::Write);
             Ok(())
         };
         let outward = async {
             match ways {
-                Ways::Both => self.outward(&mut here_read, &mut lane_write, debt).await,
+                Ways::Both => self.outward(&here, &lane, debt).await,
                 Ways::Inward => {
                     drop(debt);
-                    self.swallow(&mut here_read).await
+                    self.swallow(&here).await
                 }
             }
         };
@@ -156,30 +155,26 @@ impl Relays {
     }
 
     /// The same for a unix socket, which knows no reset: it is closed.
-    pub(crate) async fn unix(&self, mut here: UnixStream, mut lane: UnixStream, first: &[u8], debt: Debt) {
-        let (mut here_read, mut here_write) = here.split();
-        let (lane_read, mut lane_write) = lane.split();
+    pub(crate) async fn unix(&self, here: UnixStream, lane: UnixStream, first: &[u8], debt: Debt) {
         let inward = async {
-            self.inward(&lane_read, &mut here_write, first).await?;
-            drop(here_write.shutdown().await);
+            self.inward(&lane, &here, first).await?;
+            let _ = rustix::net::shutdown(&here, Shutdown::Write);
             Ok(())
         };
-        let outward = self.outward(&mut here_read, &mut lane_write, debt);
+        let outward = self.outward(&here, &lane, debt);
         drop(both(inward, outward).await);
     }
 
     /// Relays between the guest and a connection that was passed, but is not of a kind that the guest could have.
-    pub(crate) async fn passed(&self, mut here: TcpStream, mut passed: TcpStream, debt: Debt) {
-        let ((mut here_read, mut here_write), (mut there_read, mut there_write)) =
-            (here.split(), passed.split());
+    pub(crate) async fn passed(&self, here: TcpStream, passed: TcpStream, debt: Debt) {
         let inward = async {
-            self.copy(&mut there_read, &mut here_write, (Broken::There, Broken::Here)).await?;
-            drop(here_write.shutdown().await);
+            self.copy(&passed, &here, (Broken::There, Broken::Here)).await?;
+            let _ = rustix::net::shutdown(&here, Shutdown::Write);
             Ok(())
         };
         let outward = async {
-            self.copy(&mut here_read, &mut there_write, (Broken::Here, Broken::There)).await?;
-            drop(there_write.shutdown().await);
+            self.copy(&here, &passed, (Broken::Here, Broken::There)).await?;
+            let _ = rustix::net::shutdown(&passed, Shutdown::Write);
             drop(debt);
             Ok(())
         };
@@ -192,16 +187,21 @@ impl Relays {
 
     async fn copy(
         &self,
-        from: &mut tcp::ReadHalf<'_>,
-        to: &mut tcp::WriteHalf<'_>,
+        from: &TcpStream,
+        to: &TcpStream,
         (unreadable, unwritable): (Broken, Broken),
     ) -> Result<(), Broken> {
         let mut buffer = self.buffers.take();
         let end = loop {
-            match from.read(&mut buffer).await {
+            match from.try_take(&mut buffer) {
                 Ok(0) => break Ok(()),
-                Ok(n_read) if to.write_all(&buffer[..n_read]).await.is_err() => break Err(unwritable),
+                Ok(n_read) if write_all(to, &buffer[..n_read]).await.is_err() => break Err(unwritable),
                 Ok(_) => drop(self.debts.progress.fetch_add(1, Relaxed)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if from.readable().await.is_err() {
+                        break Err(unreadable);
+                    }
+                }
                 Err(_) => break Err(unreadable),
             }
         };
@@ -209,82 +209,105 @@ impl Relays {
         end
     }
 
-    async fn outward(
-        &self,
-        here: &mut (impl TryRead + AsyncReadExt + Unpin),
-        lane: &mut unix::WriteHalf<'_>,
-        debt: Debt,
-    ) -> Result<(), Broken> {
+    async fn outward(&self, here: &impl Side, lane: &UnixStream, debt: Debt) -> Result<(), Broken> {
+        let mut pipe = None;
         loop {
-            here.wait().await.map_err(|_| Broken::Here)?;
-            let mut buffer = self.buffers.take();
-            loop {
-                let chunk = match here.try_take(&mut buffer[HEADER..HEADER + MAX_CHUNK]) {
-                    Ok(0) => Chunk::Finished,
-                    Ok(n_read) => Chunk::Data(n_read),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) => Chunk::Broken(error.raw_os_error().unwrap_or(libc::ECONNRESET)),
-                };
-                buffer[..HEADER].copy_from_slice(&chunk.encode());
-                let length = HEADER + if let Chunk::Data(n_read) = chunk { n_read } else { 0 };
-                lane.write_all(&buffer[..length]).await.map_err(|_| Broken::There)?;
-                debt.0.progress.fetch_add(1, Relaxed);
-                match chunk {
-                    // Less than there was room for: most likely there is no more, and asking costs a call.
-                    Chunk::Data(n_read) if n_read < MAX_CHUNK => break,
-                    // Others wait: a stream that never has to would keep the thread to itself.
-                    Chunk::Data(_) => tokio::task::yield_now().await,
-                    Chunk::Finished => {
-                        self.buffers.give_back(buffer);
-                        return Ok(());
-                    }
-                    Chunk::Broken(_) => return Err(Broken::Here),
-                }
+            here.readable().await.map_err(|_| Broken::Here)?;
+            let next = match &mut pipe {
+                None => self.outward_copied(here, lane, &debt).await?,
+                Some(pipe) => outward_spliced(pipe, here, lane, &debt).await?,
+            };
+            match next {
+                Next::Wait => {}
+                // Without descriptors bytes go on being copied.
+                Next::Large => pipe = Pipe::new().ok(),
+                Next::Small => pipe = None,
+                Next::Finished => return Ok(()),
             }
-            self.buffers.give_back(buffer);
         }
     }
 
-    async fn inward(
-        &self,
-        lane: &unix::ReadHalf<'_>,
-        here: &mut (impl AsyncWrite + Unpin),
-        first: &[u8],
-    ) -> Result<(), Broken> {
+    /// Passes on what there is.
+    async fn outward_copied(&self, here: &impl Side, lane: &UnixStream, debt: &Debt) -> Result<Next, Broken> {
+        let mut buffer = self.buffers.take();
+        let chunk = match here.try_take(&mut buffer[HEADER..HEADER + MAX_CHUNK]) {
+            Ok(n_read) => data_or_end(n_read),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.buffers.give_back(buffer);
+                return Ok(Next::Wait);
+            }
+            Err(error) => Chunk::Broken(error.raw_os_error().unwrap_or(libc::ECONNRESET)),
+        };
+        buffer[..HEADER].copy_from_slice(&chunk.encode());
+        let length = HEADER + if let Chunk::Data(n_read) = chunk { n_read } else { 0 };
+        let written = write_all(lane, &buffer[..length]).await;
+        self.buffers.give_back(buffer);
+        written.map_err(|_| Broken::There)?;
+        debt.0.progress.fetch_add(1, Relaxed);
+        match chunk {
+            Chunk::Data(MAX_CHUNK) => {
+                // Others wait: a stream that never has to would keep the thread to itself.
+                tokio::task::yield_now().await;
+                Ok(Next::Large)
+            }
+            Chunk::Data(_) => Ok(Next::Wait),
+            Chunk::Finished => Ok(Next::Finished),
+            Chunk::Broken(_) => Err(Broken::Here),
+        }
+    }
+
+    async fn inward(&self, lane: &UnixStream, here: &impl Side, first: &[u8]) -> Result<(), Broken> {
         let mut parser = ChunkParser::default();
         if parser.pass_on(first, here).await? {
             return Ok(());
         }
+        let mut pipe = None;
         loop {
             lane.readable().await.map_err(|_| Broken::There)?;
-            let mut buffer = self.buffers.take();
-            loop {
-                match lane.try_read(&mut buffer) {
-                    // An end that nobody announced.
-                    Ok(0) => return Err(Broken::There),
-                    Ok(n_read) => {
-                        if parser.pass_on(&buffer[..n_read], here).await? {
-                            self.buffers.give_back(buffer);
-                            return Ok(());
-                        }
-                        if n_read < buffer.len() {
-                            break;
-                        }
-                        tokio::task::yield_now().await;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(_) => return Err(Broken::There),
-                }
+            let next = match &mut pipe {
+                None => self.inward_copied(lane, here, &mut parser).await?,
+                Some(pipe) => inward_spliced(pipe, lane, here, &mut parser).await?,
+            };
+            match next {
+                Next::Wait => {}
+                Next::Large => pipe = Pipe::new().ok(),
+                Next::Small => pipe = None,
+                Next::Finished => return Ok(()),
             }
-            self.buffers.give_back(buffer);
         }
     }
 
-    async fn swallow(&self, here: &mut tcp::ReadHalf<'_>) -> Result<(), Broken> {
+    async fn inward_copied(
+        &self,
+        lane: &UnixStream,
+        here: &impl Side,
+        parser: &mut ChunkParser,
+    ) -> Result<Next, Broken> {
+        let mut buffer = self.buffers.take();
+        let next = match lane.try_take(&mut buffer) {
+            // An end that nobody announced.
+            Ok(0) => Err(Broken::There),
+            Ok(n_read) => match parser.pass_on(&buffer[..n_read], here).await {
+                Ok(true) => Ok(Next::Finished),
+                Ok(false) if n_read == buffer.len() => {
+                    tokio::task::yield_now().await;
+                    Ok(Next::Large)
+                }
+                Ok(false) => Ok(Next::Wait),
+                Err(broken) => Err(broken),
+            },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Next::Wait),
+            Err(_) => Err(Broken::There),
+        };
+        self.buffers.give_back(buffer);
+        next
+    }
+
+    async fn swallow(&self, here: &TcpStream) -> Result<(), Broken> {
         loop {
-            here.wait().await.map_err(|_| Broken::Here)?;
+            here.readable().await.map_err(|_| Broken::Here)?;
             let mut buffer = self.buffers.take();
-            let taken = here.try_take(&mut buffer);
+            let taken = here.try_read(&mut buffer);
             self.buffers.give_back(buffer);
             match taken {
                 Ok(0) => return Ok(()),
@@ -292,6 +315,82 @@ impl Relays {
                 _ => {}
             }
         }
+    }
+}
+
+/// What comes next of a direction.
+enum Next {
+    /// Bytes, or an end.
+    Wait,
+    /// Much, as it seems: it shall go uncopied.
+    Large,
+    /// Little: that is copied sooner.
+    Small,
+    /// Nothing.
+    Finished,
+}
+
+fn data_or_end(n_read: usize) -> Chunk {
+    if n_read == 0 { Chunk::Finished } else { Chunk::Data(n_read) }
+}
+
+/// Passes on a chunk of what there is, uncopied.
+async fn outward_spliced(
+    pipe: &mut Pipe,
+    here: &impl Side,
+    lane: &UnixStream,
+    debt: &Debt,
+) -> Result<Next, Broken> {
+    let chunk = match here.try_do(Interest::READABLE, || pipe.take(here, MAX_CHUNK)) {
+        Ok(n_taken) => data_or_end(n_taken),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Next::Wait),
+        Err(error) => Chunk::Broken(error.raw_os_error().unwrap_or(libc::ECONNRESET)),
+    };
+    write_all(lane, &chunk.encode()).await.map_err(|_| Broken::There)?;
+    give_all(pipe, lane).await.map_err(|_| Broken::There)?;
+    debt.0.progress.fetch_add(1, Relaxed);
+    match chunk {
+        Chunk::Data(n_taken) => {
+            tokio::task::yield_now().await;
+            Ok(if n_taken < splice::LARGE { Next::Small } else { Next::Wait })
+        }
+        Chunk::Finished => Ok(Next::Finished),
+        Chunk::Broken(_) => Err(Broken::Here),
+    }
+}
+
+/// The same from a lane: what a chunk has left, or the header of the next one.
+async fn inward_spliced(
+    pipe: &mut Pipe,
+    lane: &UnixStream,
+    here: &impl Side,
+    parser: &mut ChunkParser,
+) -> Result<Next, Broken> {
+    let outcome = if parser.n_left > 0 {
+        lane.try_io(Interest::READABLE, || pipe.take(lane, parser.n_left))
+    } else {
+        let mut header = [0; HEADER];
+        let read = UnixStream::try_read(lane, &mut header[parser.n_header..]);
+        if let Ok(n_read @ 1..) = read {
+            let from = parser.n_header;
+            if parser.pass_on(&header[from..from + n_read], here).await? {
+                return Ok(Next::Finished);
+            }
+            let is_small = parser.n_header == 0 && parser.n_left < splice::LARGE;
+            return Ok(if is_small { Next::Small } else { Next::Wait });
+        }
+        read
+    };
+    match outcome {
+        Ok(0) => Err(Broken::There),
+        Ok(n_taken) => {
+            parser.n_left -= n_taken;
+            give_all(pipe, here).await.map_err(|_| Broken::Here)?;
+            tokio::task::yield_now().await;
+            Ok(Next::Wait)
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Next::Wait),
+        Err(_) => Err(Broken::There),
     }
 }
 
@@ -309,68 +408,6 @@ async fn both(
     };
     tokio::try_join!(inward, outward).and_then(|(taken, ())| taken)
 }
-
-/// Where in the chunks of a lane we are.
-#[derive(Default)]
-struct ChunkParser {
-    header: [u8; HEADER],
-    n_header: usize,
-    n_left: usize,
-}
-
-impl ChunkParser {
-    /// Passes on what of these bytes is data; tells whether the other side has finished.
-    async fn pass_on(
-        &mut self,
-        mut bytes: &[u8],
-        here: &mut (impl AsyncWrite + Unpin),
-    ) -> Result<bool, Broken> {
-        while !bytes.is_empty() {
-            if self.n_left > 0 {
-                let (data, rest) = bytes.split_at(self.n_left.min(bytes.len()));
-                here.write_all(data).await.map_err(|_| Broken::Here)?;
-                self.n_left -= data.len();
-                bytes = rest;
-                continue;
-            }
-            self.header[self.n_header] = bytes[0];
-            self.n_header += 1;
-            bytes = &bytes[1..];
-            if self.n_header == HEADER {
-                self.n_header = 0;
-                match Chunk::parse(self.header) {
-                    Ok(Chunk::Data(length)) => self.n_left = length,
-                    Ok(Chunk::Finished) => return Ok(true),
-                    Ok(Chunk::Broken(_)) | Err(_) => return Err(Broken::There),
-                }
-            }
-        }
-        Ok(false)
-    }
-}
-
-/// A side from which bytes are taken without a wait.
-trait TryRead {
-    async fn wait(&self) -> io::Result<()>;
-    fn try_take(&self, buffer: &mut [u8]) -> io::Result<usize>;
-}
-
-macro_rules! try_read {
-    ($half:ty) => {
-        impl TryRead for $half {
-            async fn wait(&self) -> io::Result<()> {
-                self.readable().await
-            }
-
-            fn try_take(&self, buffer: &mut [u8]) -> io::Result<usize> {
-                self.try_read(buffer)
-            }
-        }
-    };
-}
-
-try_read!(tcp::ReadHalf<'_>);
-try_read!(unix::ReadHalf<'_>);
 
 /// Closes a connection so that its peer sees it broken, after the bytes that came before have been taken.
 pub(crate) async fn reset(stream: TcpStream) {

@@ -9,11 +9,12 @@ use mirrord_core::{
 use mirrord_protocol::{
     GuestPath,
     agent::{
-        AgentAnswer, AgentCall,
+        AgentAnswer, AgentCall, LaneOpen,
         dns::{DnsAnswer, DnsCall, NoAnswer},
         outgoing::{SocketCall, UnixCall, UnixName},
     },
     fault::Fault,
+    frame::FrameReader,
     id::SocketInode,
     proxy::{
         FromProxy, ToProxy,
@@ -21,6 +22,7 @@ use mirrord_protocol::{
         sockets::{SocketAnswer, SocketQuestion},
     },
 };
+use tokio::net::UnixStream;
 
 use super::{
     agent::Agent,
@@ -29,6 +31,7 @@ use super::{
     datagrams::Datagrams,
     files::{Files, nonsense},
     incoming::Incoming,
+    lane::read_answer,
     names::Names,
     outgoing::{Connect, Outgoing},
 };
@@ -75,6 +78,7 @@ impl Session {
             ToProxy::Ping => {
                 self.agent.call(AgentCall::Ping, None).await.map(|_pong| (FromProxy::Done, None))
             }
+            ToProxy::Lane => self.lane().await.map(|lane| (FromProxy::Object, Some(lane))),
             ToProxy::Note(note) => {
                 match note {
                     Note::Trace(text) => tracing::debug!(target: "layer", "{text}"),
@@ -87,6 +91,18 @@ impl Session {
             }
         };
         answered.unwrap_or_else(|fault| (FromProxy::Failed(fault), None))
+    }
+
+    /// A lane on which a guest's thread asks the agent itself, where nothing of ours lies between.
+    async fn lane(&self) -> Result<OwnedFd, Fault> {
+        let Files::Passed(agent) = &self.files else {
+            return Err(Fault::with_words(libc::EOPNOTSUPP, "descriptors are not passed in this session"));
+        };
+        let mut lane = UnixStream::from_std(agent.open_lane(LaneOpen::Calls).await?)?;
+        read_answer::<()>(&mut lane, &mut FrameReader::default()).await?;
+        let lane = lane.into_std()?;
+        lane.set_nonblocking(false)?;
+        Ok(lane.into())
     }
 
     async fn resolve(&self, call: DnsCall) -> Result<DnsAnswer, Fault> {

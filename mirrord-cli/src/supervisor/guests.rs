@@ -69,6 +69,10 @@ impl Guest {
 
     /// Whether a thread is one of this process's, now.
     fn has(&self, thread: i32) -> bool {
+        // Its first thread's number is its own, until the last one is gone.
+        if thread == self.pid {
+            return !has_ended(self);
+        }
         accessat(&self.folder, format!("task/{thread}"), Access::EXISTS, AtFlags::empty()).is_ok()
     }
 

@@ -4,12 +4,18 @@ use std::{
     io::{IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use mirrord_protocol::{
-    proxy::{FromProxy, ToProxy, lineage::Hello},
+    agent::{FromAgent, ToAgent},
+    frame::{FrameReader, encode_frame},
+    id::RequestId,
+    proxy::{FromProxy, ToProxy, direct, lineage::Hello},
     version::Version,
     wire::{self, MAX_PACKET},
 };
@@ -18,7 +24,7 @@ use rustix::{
     io::Errno,
     net::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-        SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+        SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
     },
 };
 
@@ -41,11 +47,26 @@ pub(super) struct Reply {
     pub(super) descriptors: Vec<OwnedFd>,
 }
 
+impl Reply {
+    /// An answer with what came beside it, if those fit one another.
+    fn new(answer: FromProxy, descriptors: Vec<OwnedFd>) -> Result<Self, LinkError> {
+        if answer.n_descriptors() == descriptors.len() {
+            Ok(Self { answer, descriptors })
+        } else {
+            Err(LinkError)
+        }
+    }
+}
+
 /// Where the proxy listens, and connections that nobody uses.
 #[derive(Debug)]
 pub(super) struct Link {
     address: SocketAddrUnix,
     idle: Mutex<Vec<OwnedFd>>,
+    /// Lanes to the agent that nobody uses.
+    lanes: Mutex<Vec<OwnedFd>>,
+    /// Whether there are lanes in this session, as far as is known.
+    has_lanes: AtomicBool,
 }
 
 impl Link {
@@ -55,7 +76,8 @@ impl Link {
             Some(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
             None => SocketAddrUnix::new(address),
         };
-        Ok(Self { address: address?, idle: Mutex::default() })
+        let (idle, lanes) = (Mutex::default(), Mutex::default());
+        Ok(Self { address: address?, idle, lanes, has_lanes: AtomicBool::new(true) })
     }
 
     /// A connection that says hello for a process; with the first one come the settings.
@@ -96,7 +118,50 @@ impl Link {
         question: &ToProxy,
         descriptor: Option<BorrowedFd<'_>>,
     ) -> Result<Reply, LinkError> {
-        self.ask_while(question, descriptor, PATIENCE, &|| true)
+        if descriptor.is_none()
+            && let Some(reply) = self.ask_agent(question)
+        {
+            return reply;
+        }
+        let connection = self.send(question, descriptor)?;
+        if !is_readable(connection.as_fd(), PATIENCE)? {
+            return Err(LinkError);
+        }
+        self.finish(connection)
+    }
+
+    /// Asks the agent itself; nothing if the proxy is to be asked.
+    fn ask_agent(&self, question: &ToProxy) -> Option<Result<Reply, LinkError>> {
+        if !self.has_lanes.load(Ordering::Relaxed) {
+            return None;
+        }
+        let call = direct::call(question)?;
+        let pooled = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let Some(lane) = pooled.or_else(|| self.open_lane()) else {
+            self.has_lanes.store(false, Ordering::Relaxed);
+            return None;
+        };
+        let frame = encode_frame(&ToAgent { id: RequestId(0), call, descriptor: false }).ok()?;
+        // An agent that is gone has not seen it: the proxy has words for that.
+        send_all(&lane, &frame).ok()?;
+        let reply = receive_frame(&lane);
+        if reply.is_ok() {
+            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            if lanes.len() < N_POOLED {
+                lanes.push(lane);
+            }
+        }
+        Some(reply)
+    }
+
+    fn open_lane(&self) -> Option<OwnedFd> {
+        let connection = self.send(&ToProxy::Lane, None).ok()?;
+        if !is_readable(connection.as_fd(), PATIENCE).ok()? {
+            return None;
+        }
+        let lane = self.finish(connection).ok()?.descriptors.pop()?;
+        sockopt::set_socket_timeout(&lane, sockopt::Timeout::Recv, Some(PATIENCE)).ok()?;
+        Some(lane)
     }
 
     /// Asks what only the network can answer: waits as long as the asker does.
@@ -105,34 +170,30 @@ impl Link {
         question: &ToProxy,
         is_wanted: &dyn Fn() -> bool,
     ) -> Result<Reply, LinkError> {
-        self.ask_while(question, None, Duration::MAX, is_wanted)
+        let connection = self.send(question, None)?;
+        while !is_readable(connection.as_fd(), GLANCE)? {
+            if !is_wanted() {
+                return Err(LinkError);
+            }
+        }
+        self.finish(connection)
     }
 
-    fn ask_while(
-        &self,
-        question: &ToProxy,
-        descriptor: Option<BorrowedFd<'_>>,
-        patience: Duration,
-        is_wanted: &dyn Fn() -> bool,
-    ) -> Result<Reply, LinkError> {
+    /// Asks by a connection that nobody uses, or a fresh one.
+    fn send(&self, question: &ToProxy, descriptor: Option<BorrowedFd<'_>>) -> Result<OwnedFd, LinkError> {
         let pooled = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match pooled {
-            Some(connection) if send(connection.as_fd(), question, descriptor).is_ok() => connection,
+        match pooled {
+            Some(connection) if send(connection.as_fd(), question, descriptor).is_ok() => Ok(connection),
             _ => {
                 let (fresh, _) = self.greet(std::process::id().cast_signed(), "supervisor", false)?;
                 send(fresh.as_fd(), question, descriptor)?;
-                fresh
+                Ok(fresh)
             }
-        };
-        if patience == Duration::MAX {
-            while !is_readable(connection.as_fd(), GLANCE)? {
-                if !is_wanted() {
-                    return Err(LinkError);
-                }
-            }
-        } else if !is_readable(connection.as_fd(), patience)? {
-            return Err(LinkError);
         }
+    }
+
+    /// Reads the answer, and keeps the connection.
+    fn finish(&self, connection: OwnedFd) -> Result<Reply, LinkError> {
         let reply = receive(connection.as_fd())?;
         self.keep(connection);
         Ok(reply)
@@ -171,28 +232,69 @@ fn send(
     }
 }
 
+fn send_all(lane: &OwnedFd, mut bytes: &[u8]) -> Result<(), LinkError> {
+    while !bytes.is_empty() {
+        match rustix::net::send(lane, bytes, SendFlags::NOSIGNAL) {
+            Ok(n_sent) => bytes = &bytes[n_sent..],
+            Err(Errno::INTR) => {}
+            Err(_) => return Err(LinkError),
+        }
+    }
+    Ok(())
+}
+
+/// An answer of the agent's.
+fn receive_frame(lane: &OwnedFd) -> Result<Reply, LinkError> {
+    let mut frames = FrameReader::default();
+    let mut descriptors = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        if let Some(frame) = frames.next_frame().map_err(|_| LinkError)? {
+            let FromAgent::Answer { outcome, .. } = wire::decode(&frame).map_err(|_| LinkError)? else {
+                return Err(LinkError);
+            };
+            return Reply::new(direct::answer(outcome), descriptors);
+        }
+        let n_read = receive_piece(lane.as_fd(), &mut piece, &mut descriptors)?;
+        frames.feed(&piece[..n_read]);
+    }
+}
+
 fn receive(socket: BorrowedFd<'_>) -> Result<Reply, LinkError> {
-    let mut bytes = vec![0; MAX_PACKET];
+    let mut descriptors = Vec::new();
+    // Its length is asked first, so that no more memory is touched than it needs.
+    let length = loop {
+        match rustix::net::recv(socket, &mut [0_u8; 0], RecvFlags::PEEK | RecvFlags::TRUNC) {
+            Ok((_, length)) => break length,
+            Err(Errno::INTR) => {}
+            Err(_) => return Err(LinkError),
+        }
+    };
+    let mut bytes = vec![0; length.min(MAX_PACKET)];
+    let n_read = receive_piece(socket, &mut bytes, &mut descriptors)?;
+    Reply::new(wire::decode(&bytes[..n_read]).map_err(|_| LinkError)?, descriptors)
+}
+
+/// Receives once, and appends the descriptors that came along.
+fn receive_piece(
+    socket: BorrowedFd<'_>,
+    bytes: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> Result<usize, LinkError> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let n_read = loop {
-        let mut buffers = [IoSliceMut::new(&mut bytes)];
+        let mut buffers = [IoSliceMut::new(bytes)];
         match rustix::net::recvmsg(socket, &mut buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
             Ok(message) if message.bytes > 0 => break message.bytes,
             Err(Errno::INTR) => {}
             _ => return Err(LinkError),
         }
     };
-    let mut descriptors = Vec::new();
     for message in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(arrived) = message {
             descriptors.extend(arrived);
         }
     }
-    let answer: FromProxy = wire::decode(&bytes[..n_read]).map_err(|_| LinkError)?;
-    if answer.n_descriptors() == descriptors.len() {
-        Ok(Reply { answer, descriptors })
-    } else {
-        Err(LinkError)
-    }
+    Ok(n_read)
 }

@@ -3,7 +3,7 @@
 //! A *lane* is one connection to the agent: on this machine a unix stream socket. Its first frame is a [`LaneOpen`].
 //! The control lane then carries frames: [`ToAgent`] one way, [`FromAgent`] the other. Every other lane carries one
 //! frame of answer, and then the bytes of one stream, cut into [`crate::chunk`]s (datagrams: frames of
-//! [`outgoing::Datagram`]).
+//! [`outgoing::Datagram`]; calls: frames of the same two envelopes).
 //!
 //! Where the agent stands on the same machine, descriptors ride along: a frame whose envelope says that it carries a
 //! descriptor has it attached (`SCM_RIGHTS`) to its first byte, and descriptors arrive in the order of their frames.
@@ -37,6 +37,9 @@ pub enum LaneOpen {
     /// The bytes of a connection that arrived: answered with `Result<(), Fault>`.
     /// A stolen one goes both ways, a mirrored one only comes.
     Arrival(LaneKey, ArrivalId),
+    /// Calls of one guest's thread, which come from itself: answered with `Result<(), Fault>`. Then it carries
+    /// frames as the control lane does, one call at a time: [`AgentCall::Fs`] by path and [`AgentCall::Socket`].
+    Calls(LaneKey),
 }
 
 /// Who opens the control lane.

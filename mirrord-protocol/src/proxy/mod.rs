@@ -4,6 +4,7 @@
 //! threads ask at once. An answer of which [`FromProxy::n_descriptors`] is not 0 has that many descriptors attached
 //! (`SCM_RIGHTS`), and a question may have one. A packet is at most [`crate::wire::MAX_PACKET`] bytes.
 
+pub mod direct;
 pub mod lineage;
 pub mod names;
 pub mod sockets;
@@ -45,6 +46,9 @@ pub enum ToProxy {
     Note(lineage::Note),
     /// A sign of life of the agent. Answered with [`FromProxy::Done`] when it has come.
     Ping,
+    /// A lane to the agent, where descriptors are passed, for what [`direct`] has. Answered with
+    /// [`FromProxy::Object`].
+    Lane,
 }
 
 /// What a proxy answers, in wire order.

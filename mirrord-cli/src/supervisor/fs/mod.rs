@@ -156,12 +156,14 @@ fn follow_both(caller: &Caller<'_>, from: &Said, to: &Said, pair: Pair) -> Outco
 /// Which way a path goes that the guest still waits for.
 fn find(caller: &Caller<'_>, dir: i32, said: &[u8], deed: Deed) -> Outcome<Way> {
     let (rules, here) = (&caller.program.rules, caller.here());
-    caller.check().map_err(|_| Errno(libc::EINTR))?;
-    if let Some(there) = resolver_file(caller, said, deed) {
-        return Ok(if there { Way::There(GuestPath::from(said)) } else { Way::Here });
-    }
-    if way::stays(&rules.fs, &here, said, deed) {
+    let resolver_file = resolver_file(caller, said, deed);
+    // Of what is left the kernel reads the path itself, so that it does not matter whose it was.
+    if resolver_file.map_or_else(|| way::stays(&rules.fs, &here, said, deed), |there| !there) {
         return Ok(Way::Here);
+    }
+    caller.check().map_err(|_| Errno(libc::EINTR))?;
+    if resolver_file.is_some() {
+        return Ok(Way::There(GuestPath::from(said)));
     }
     match way::find(&rules.fs, &here, || place::of(caller, dir), said, deed) {
         Way::Map(plain) => match settle(caller.ask(&ToProxy::Map(plain)), LOST)?.0 {
