@@ -31,7 +31,8 @@ pub fn connect(world: &impl World, socket: Socket, address: Address<'_>) -> Opti
 }
 
 fn connect_inet(world: &impl World, socket: Socket, to: SocketAddr) -> Option<Outcome<()>> {
-    if !world.passes_sockets() && !world.relays_sockets() {
+    let relays = world.relays_to(to);
+    if !world.passes_sockets() && !relays {
         return None;
     }
     let protocol = socket.transport()?;
@@ -39,8 +40,9 @@ fn connect_inet(world: &impl World, socket: Socket, to: SocketAddr) -> Option<Ou
         Ok(side) => side,
         Err(errno) => return Some(Err(errno)),
     };
-    if world.relays_sockets() {
-        return (side == Side::There).then(|| relay::connect(world, socket, protocol, to));
+    if relays && side == Side::There {
+        let settled = swap::settle_side(world, socket, protocol, Side::Here);
+        return Some(settled.and_then(|()| relay::connect(world, socket, protocol, to)));
     }
     swap::settle_side(world, socket, protocol, side).err().map(Err)
 }

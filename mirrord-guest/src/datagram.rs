@@ -6,6 +6,7 @@ use std::{
     os::fd::BorrowedFd,
 };
 
+use libc::c_int;
 use mirrord_core::{
     addr,
     rules::address::{Protocol, Side},
@@ -17,7 +18,7 @@ use mirrord_protocol::{
 };
 
 use crate::{
-    Outcome, World,
+    Outcome, World, relay,
     sockaddr::Encoded,
     socket::Socket,
     swap::settle_side,
@@ -25,36 +26,48 @@ use crate::{
 };
 
 /// The address to send to instead; nothing if the guest's own is right, now that its socket lives where it should.
-pub fn redirect(world: &impl World, socket: Socket, to: SocketAddr) -> Option<Outcome<Encoded>> {
-    if !world.passes_sockets() && !world.relays_sockets() {
+pub fn redirect(
+    world: &impl World,
+    socket: Socket,
+    to: SocketAddr,
+    flags: c_int,
+) -> Option<Outcome<Encoded>> {
+    if !world.passes_sockets() && !world.relays_to(to) {
         return None;
     }
-    redirect_to(world, socket, to).transpose()
+    redirect_to(world, socket, to, flags).transpose()
 }
 
-fn redirect_to(world: &impl World, socket: Socket, to: SocketAddr) -> Outcome<Option<Encoded>> {
+fn redirect_to(world: &impl World, socket: Socket, to: SocketAddr, flags: c_int) -> Outcome<Option<Encoded>> {
     let Some(protocol) = socket.transport() else { return Ok(None) };
-    let side = side_of(world, protocol, to)?;
-    if protocol == Protocol::Tcp {
-        // Only with `MSG_FASTOPEN` does an address matter to a stream; a relayed one is connected by `connect`.
-        return match (world.relays_sockets(), side) {
-            (true, Side::There) if socket.peer().is_err() => Err(Errno(libc::EOPNOTSUPP)),
-            (true, _) => Ok(None),
-            (false, _) => settle_side(world, socket, protocol, side).map(|()| None),
-        };
-    }
-    if is_server(world, socket, to) {
+    if protocol == Protocol::Tcp && flags & libc::MSG_FASTOPEN == 0 {
+        // An address means nothing to a stream.
         return Ok(None);
     }
-    if world.passes_sockets() {
+    let side = side_of(world, protocol, to)?;
+    if protocol == Protocol::Udp && is_server(world, socket, to) {
+        return Ok(None);
+    }
+    if side == Side::Here || !world.relays_to(to) {
         return settle_side(world, socket, protocol, side).map(|()| None);
     }
-    match side {
-        Side::Here => Ok(None),
-        Side::There => {
-            let relay = relay_of(world, socket, to, false)?;
-            Ok(Some(Encoded::new(relay, socket.domain()?)))
-        }
+    settle_side(world, socket, protocol, Side::Here)?;
+    if protocol == Protocol::Tcp {
+        return open_relayed(world, socket, to).map(|()| None);
+    }
+    let relay = relay_of(world, socket, to, false)?;
+    Ok(Some(Encoded::new(relay, socket.domain()?)))
+}
+
+/// A connect by a send: a relayed stream takes its first bytes only when it is connected.
+fn open_relayed(world: &impl World, socket: Socket, to: SocketAddr) -> Outcome<()> {
+    if socket.peer().is_ok() {
+        return Ok(());
+    }
+    if socket.is_nonblocking() {
+        relay::connect(world, socket, Protocol::Tcp, to)
+    } else {
+        Err(Errno(libc::EOPNOTSUPP))
     }
 }
 
@@ -137,7 +150,7 @@ pub(crate) fn source_of(world: &impl World, socket: Socket, from: SocketAddr) ->
 
 /// Whether what is received by a socket may have come by a relay.
 pub fn hears_relays(world: &impl World, socket: Socket) -> bool {
-    world.relays_sockets() && socket.transport() == Some(Protocol::Udp)
+    world.may_relay() && socket.transport() == Some(Protocol::Udp) && !lives_there(world, socket)
 }
 
 /// The address to tell the guest, as its socket spells addresses; nothing if it is the right one.

@@ -74,7 +74,7 @@ fn own_address(world: &impl World, socket: Socket, protocol: Protocol) -> Option
     }
     let asked = match socket.peer() {
         Ok(peer) => may_be_ours(world, peer),
-        Err(_) if protocol == Protocol::Udp => world.relays_sockets(),
+        Err(_) if protocol == Protocol::Udp => world.may_relay(),
         // A listener, or one that will be: it may be bound elsewhere than it asked for.
         Err(_) => matches!(socket.tcp_state(), Ok(CLOSED | LISTENING)),
     };
@@ -97,7 +97,7 @@ fn peer_address(world: &impl World, socket: Socket, protocol: Protocol) -> Optio
 
 /// Whether the other end may be the proxy's.
 fn may_be_ours(world: &impl World, peer: SocketAddr) -> bool {
-    may_be_doorbell(peer) || (world.relays_sockets() && addr::is_loopback(peer.ip()))
+    may_be_doorbell(peer) || (world.may_relay() && addr::is_loopback(peer.ip()))
 }
 
 fn addresses(world: &impl World, socket: Socket) -> Option<(SocketAddr, SocketAddr)> {

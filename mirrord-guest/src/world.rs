@@ -35,6 +35,24 @@ pub trait World {
     /// Whether streams and datagrams are relayed by the proxy.
     fn relays_sockets(&self) -> bool;
 
+    /// Whether descriptors are passed in this session, wherever its sockets live.
+    fn is_passed(&self) -> bool;
+
+    /// Whether queries for names are relayed although sockets are passed: the proxy keeps the filter of names.
+    fn relays_queries(&self) -> bool {
+        self.is_passed() && self.has_target() && self.rules().dns.has_filter()
+    }
+
+    /// Whether any socket may be relayed.
+    fn may_relay(&self) -> bool {
+        self.relays_sockets() || self.relays_queries()
+    }
+
+    /// Whether what goes to a destination there is relayed.
+    fn relays_to(&self, to: SocketAddr) -> bool {
+        self.relays_sockets() || (to.port() == DNS && self.relays_queries())
+    }
+
     /// The cookie of the target's network namespace.
     fn netns_there(&self) -> u64;
 
@@ -93,7 +111,7 @@ pub fn lives_there(world: &impl World, socket: Socket) -> bool {
 /// When the destination is refused, or the proxy cannot be asked.
 pub fn side_of(world: &impl World, protocol: Protocol, to: SocketAddr) -> Outcome<Side> {
     let to = addr::plain(to);
-    if to.port() == DNS && !is_asked_there(world) {
+    if to.port() == DNS && !world.rules().dns.enabled {
         return Ok(Side::Here);
     }
     if addr::is_loopback(to.ip()) {
@@ -113,20 +131,6 @@ pub fn side_of(world: &impl World, protocol: Protocol, to: SocketAddr) -> Outcom
             }
         }
     }
-}
-
-/// Whether the queries of a program that resolves names by itself go to a server there. A filter by names is kept where
-/// they pass by the proxy.
-fn is_asked_there(world: &impl World) -> bool {
-    let dns = &world.rules().dns;
-    if dns.enabled && dns.filter.is_some() && world.passes_sockets() {
-        world.warn(&|| {
-            "queries of a program that resolves names by itself do not obey `feature.network.dns.filter`; \
-             with `--data-path proxied` they do"
-                .to_owned()
-        });
-    }
-    dns.enabled
 }
 
 /// What stands for an answer that no question of ours has.

@@ -78,6 +78,7 @@ impl Guest {
             (Tongue::Shell, "tar") => &["bash", "tar"],
             (Tongue::Shell, "psql") => &["bash", "psql", "postgres"],
             (Tongue::Shell, _) => &["bash"],
+            (Tongue::Python, "queries") => &["python3", "dig"],
             (Tongue::Python, _) => &["python3"],
             (Tongue::Node | Tongue::NodeRings, _) => &["node"],
             (Tongue::Ruby, _) => &["ruby"],

@@ -34,7 +34,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::{agent::Agent, alive, files::nonsense, lane, queries::Queries, relay::Relays};
+use super::{
+    agent::Agent,
+    alive,
+    files::nonsense,
+    lane,
+    queries::{By, Queries},
+    relay::Relays,
+};
 
 /// The largest datagram there is.
 const LARGEST: usize = 65_535;
@@ -61,7 +68,7 @@ pub(crate) struct Datagrams {
     relays: Relays,
     /// The target's addresses, loopback left out.
     addresses: Arc<[IpAddr]>,
-    queries: Arc<Queries>,
+    queries: Queries,
     sockets: Arc<AsyncMutex<HashMap<SocketInode, Arc<GuestSocket>>>>,
 }
 
@@ -77,7 +84,7 @@ struct GuestSocket {
     outbox: mpsc::Sender<Datagram>,
     /// The guest's own socket, a moment after it was connected.
     connected: Mutex<Option<OwnedFd>>,
-    queries: Arc<Queries>,
+    queries: Queries,
 }
 
 /// The far side of a socket.
@@ -108,8 +115,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Datagrams {
     /// No datagrams yet.
     pub(crate) fn new(agent: Agent, relays: Relays, addresses: &[IpAddr], queries: Queries) -> Self {
-        let (addresses, queries) = (addresses.into(), Arc::new(queries));
-        Self { agent, relays, addresses, queries, sockets: Arc::default() }
+        Self { agent, relays, addresses: addresses.into(), queries, sockets: Arc::default() }
     }
 
     /// Where datagrams of a socket to a destination are to be sent.
@@ -387,7 +393,7 @@ fn receive(socket: &UdpSocket) -> io::Result<(ByteBuf, SocketAddr)> {
 
 /// Asks a query here, and answers the guest as its server would.
 async fn answer_here(socket: Arc<UdpSocket>, guest: SocketAddr, query: Vec<u8>) {
-    match Queries::ask(&query).await {
+    match Queries::ask(&query, By::Datagram).await {
         Ok(answer) => drop(socket.send_to(&answer, guest).await),
         Err(error) => tracing::debug!(%error, "a query that stays here was not answered"),
     }

@@ -28,6 +28,7 @@ use tokio::{
 use super::{
     agent::Agent,
     lane, plug,
+    queries::Queries,
     relay::{self, Debt, Relays, Ways},
 };
 
@@ -49,6 +50,7 @@ pub(crate) struct Outgoing {
     agent: Agent,
     relays: Relays,
     address: SocketAddr,
+    queries: Queries,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -81,7 +83,7 @@ pub(crate) struct Connect {
 
 impl Outgoing {
     /// Opens the relay.
-    pub(crate) fn start(agent: Agent, relays: Relays) -> io::Result<Self> {
+    pub(crate) fn start(agent: Agent, relays: Relays, queries: Queries) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         plug::prepare_listener(&socket)?;
         socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
@@ -91,7 +93,7 @@ impl Outgoing {
             expected: HashMap::new(),
             records: Records::new(N_REMEMBERED),
         };
-        let outgoing = Self { agent, relays, address, shared: Arc::new(Mutex::new(shared)) };
+        let outgoing = Self { agent, relays, address, queries, shared: Arc::new(Mutex::new(shared)) };
         // Before anybody knows the address.
         let listener = outgoing.relays.within(|| socket.listen(4096))?;
         outgoing.relays.spawn(outgoing.clone().accept(listener));
@@ -203,13 +205,25 @@ impl Outgoing {
         reader: FrameReader,
         debt: Debt,
     ) {
-        let Connect { n_plugged, guest, send_buffer, .. } = connect;
+        let Connect { to, n_plugged, guest, send_buffer, .. } = connect;
         let pulled = plug::pull(&mut stream, n_plugged, guest.as_ref(), send_buffer).await;
         drop(guest);
         match pulled.and_then(|()| stream.set_nodelay(true)) {
+            Ok(()) if self.queries.concern(addr::plain(to)) => {
+                self.sift(stream, lane, &reader.into_rest(), debt).await;
+            }
             Ok(()) => self.relays.tcp(stream, lane, &reader.into_rest(), Ways::Both, debt).await,
             Err(error) => tracing::debug!(%error, "a guest gave its connection up"),
         }
+    }
+
+    /// The same with those queries taken out that are asked here.
+    async fn sift(&self, stream: TcpStream, lane: UnixStream, first: &[u8], debt: Debt) {
+        let (ours, theirs) = match UnixStream::pair() {
+            Ok(pair) => pair,
+            Err(error) => return tracing::warn!(%error, "cannot relay queries"),
+        };
+        tokio::join!(self.queries.sift(stream, ours), self.relays.unix(theirs, lane, first, debt));
     }
 
     /// The connection that comes from there.

@@ -25,7 +25,7 @@ use super::{
     outgoing::Outgoing,
     queries::Queries,
     relay::Relays,
-    session::{Proxied, Session},
+    session::{Relayed, Session},
     settings::Settings,
     start::{Order, Place, Ready},
     watch::Watch,
@@ -88,17 +88,15 @@ pub(crate) async fn prepare(
         order.data_path == DataPath::Passed,
         addr::doorbell(session_number(&order.session_id)),
     ));
-    let proxied = match order.data_path {
-        DataPath::Passed => None,
-        DataPath::Proxied => Some(Proxied {
-            outgoing: Outgoing::start(agent.clone(), relays.clone())?,
-            datagrams: Datagrams::new(
-                agent.clone(),
-                relays.clone(),
-                &target.addresses,
-                Queries::new(&order.rules.dns),
-            ),
-        }),
+    let queries = Queries::new(&order.rules.dns);
+    let relayed = if order.data_path == DataPath::Proxied || order.rules.dns.has_filter() {
+        let (agent, addresses) = (|| agent.clone(), &target.addresses);
+        Some(Relayed {
+            outgoing: Outgoing::start(agent(), relays.clone(), queries.clone())?,
+            datagrams: Datagrams::new(agent(), relays.clone(), addresses, queries),
+        })
+    } else {
+        None
     };
     let mapping = Mapping::compile(&order.mapping)
         .map_err(|error| Fault::with_words(libc::EINVAL, error.to_string()))?;
@@ -112,7 +110,7 @@ pub(crate) async fn prepare(
         files,
         names: Names::default(),
         incoming,
-        proxied,
+        relayed,
     };
     let ready = Ready { address, environment, hostname: target.hostname, ports: Vec::new() };
     let layers = Arc::new(Layers { session, settings, watch });

@@ -2,16 +2,22 @@
 //!
 //! Such a program has read how names are resolved there, and sends its queries to a server there. Of those that pass by
 //! us, the name is read (RFC 1035); one that a filter keeps here is asked of a server of this machine, whose answer the
-//! program takes for that of the server it knows.
+//! program takes for that of the server it knows. The messages of a stream are told apart for that ([`stream`]).
+
+mod stream;
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use mirrord_core::{rules::dns::DnsRules, verdict::Verdict};
-use tokio::net::UdpSocket;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UdpSocket, UnixStream},
+};
 
 /// Where servers of names listen.
 const PORT: u16 = 53;
@@ -22,29 +28,51 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest answer.
 const LARGEST: usize = 65_535;
 
-/// Which names are asked where.
-#[derive(Debug)]
-pub(crate) struct Queries(DnsRules);
+/// Which names are asked where. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Queries(Arc<DnsRules>);
+
+/// How a query came, and is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// UDP.
+    Datagram,
+    /// TCP: what does not fit into a datagram.
+    Stream,
+}
 
 impl Queries {
     /// By these rules.
     pub(crate) fn new(rules: &DnsRules) -> Self {
-        Self(rules.clone())
+        Self(Arc::new(rules.clone()))
     }
 
-    /// Whether a datagram is a query that is to be asked here.
+    /// Whether what is sent to an address may be a query that is to be asked here.
+    pub(crate) fn concern(&self, to: SocketAddr) -> bool {
+        to.port() == PORT && self.0.has_filter()
+    }
+
+    /// Whether a datagram is one.
     pub(crate) fn keeps(&self, to: SocketAddr, datagram: &[u8]) -> bool {
-        let may_stay = to.port() == PORT && self.0.enabled && self.0.filter.is_some();
-        may_stay && name_of(datagram).is_some_and(|name| matches!(self.0.decide(&name, 0), Verdict::Leave(_)))
+        self.concern(to) && self.keep(datagram)
+    }
+
+    fn keep(&self, query: &[u8]) -> bool {
+        name_of(query).is_some_and(|name| matches!(self.0.decide(&name, 0), Verdict::Leave(_)))
+    }
+
+    /// Carries a stream of messages, but for queries that are to be asked here.
+    pub(crate) async fn sift(&self, guest: TcpStream, server: UnixStream) {
+        stream::sift(self, guest, server).await;
     }
 
     /// Asks a query here, and gives the answer as it came.
-    pub(crate) async fn ask(query: &[u8]) -> io::Result<Vec<u8>> {
+    pub(crate) async fn ask(query: &[u8], by: By) -> io::Result<Vec<u8>> {
         // It is small, and as near as memory.
         let text = std::fs::read_to_string("/etc/resolv.conf")?;
         let mut why = io::ErrorKind::NotFound.into();
         for server in servers(&text) {
-            match tokio::time::timeout(PATIENCE, ask_server(server, query)).await {
+            match tokio::time::timeout(PATIENCE, ask_server(server, query, by)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failed)) => why = failed,
                 Err(_) => why = io::ErrorKind::TimedOut.into(),
@@ -54,7 +82,25 @@ impl Queries {
     }
 }
 
-async fn ask_server(server: IpAddr, query: &[u8]) -> io::Result<Vec<u8>> {
+async fn ask_server(server: IpAddr, query: &[u8], by: By) -> io::Result<Vec<u8>> {
+    if by == By::Stream
+        && let Ok(answer) = ask_by_stream(server, query).await
+    {
+        return Ok(answer);
+    }
+    ask_by_datagram(server, query).await
+}
+
+async fn ask_by_stream(server: IpAddr, query: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect((server, PORT)).await?;
+    stream.write_all(&stream::with_length(query)).await?;
+    let length = stream.read_u16().await?;
+    let mut answer = vec![0; length.into()];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer)
+}
+
+async fn ask_by_datagram(server: IpAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     let any: IpAddr = match server {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -120,7 +166,7 @@ mod tests {
 
     fn queries(entries: &[&str]) -> Queries {
         let entries = entries.iter().map(|text| text.parse().unwrap()).collect();
-        Queries(DnsRules { enabled: true, filter: Some(AddressFilter { side: Side::Here, entries }) })
+        Queries::new(&DnsRules { enabled: true, filter: Some(AddressFilter { side: Side::Here, entries }) })
     }
 
     #[test]
@@ -130,7 +176,7 @@ mod tests {
         assert!(queries.keeps(server, &query("DB.here")));
         assert!(!queries.keeps(server, &query("db.there")));
         assert!(!queries.keeps("10.0.0.53:54".parse().unwrap(), &query("db.here")));
-        assert!(!Queries(DnsRules { enabled: true, filter: None }).keeps(server, &query("db.here")));
+        assert!(!Queries::new(&DnsRules { enabled: true, filter: None }).keeps(server, &query("db.here")));
     }
 
     #[test]

@@ -180,10 +180,10 @@ async fn serve(order: Order, mount: Option<Mount>, command: &mut UnixStream) -> 
     tracing::info!(?end, "session ends");
     serving.abort();
     hall.retire().await;
-    if let Some(proxied) = &layers.session.proxied
+    if let Some(relayed) = &layers.session.relayed
         && end != End::Stopped
     {
-        proxied.datagrams.finish().await;
+        relayed.datagrams.finish().await;
     }
     if end != End::Stopped {
         relays.finish().await;

@@ -49,12 +49,12 @@ pub(crate) struct Session {
     pub(crate) files: Files,
     pub(crate) names: Names,
     pub(crate) incoming: Arc<Incoming>,
-    /// The proxied data path, if that is the session's.
-    pub(crate) proxied: Option<Proxied>,
+    /// What is relayed, if anything may be.
+    pub(crate) relayed: Option<Relayed>,
 }
 
-/// Sockets of the proxied data path.
-pub(crate) struct Proxied {
+/// Sockets that are relayed: all of the proxied data path, and for a filter of names those of queries.
+pub(crate) struct Relayed {
     pub(crate) outgoing: Outgoing,
     pub(crate) datagrams: Datagrams,
 }
@@ -149,47 +149,45 @@ impl Session {
             }
             SocketQuestion::StolenAddresses { peer, .. } => self.incoming.stolen_addresses(peer),
             SocketQuestion::Addresses(inode) => self.addresses(inode).await,
-            SocketQuestion::StreamRelay => SocketAnswer::Relay(self.proxied()?.outgoing.address()),
+            SocketQuestion::StreamRelay => SocketAnswer::Relay(self.relayed()?.outgoing.address()),
             SocketQuestion::Connect { inode, from, to, n_plugged, send_buffer, wait } => {
-                let outgoing = &self.proxied()?.outgoing;
+                let outgoing = &self.relayed()?.outgoing;
                 outgoing.connect(Connect { inode, from, to, n_plugged, send_buffer, guest: descriptor });
                 if wait { outgoing.outcome(inode).await? } else { SocketAnswer::Done }
             }
-            SocketQuestion::Outcome(inode) => self.proxied()?.outgoing.outcome(inode).await?,
+            SocketQuestion::Outcome(inode) => self.relayed()?.outgoing.outcome(inode).await?,
             SocketQuestion::DatagramRelay { inode, from, to } => {
-                self.proxied()?.datagrams.relay(inode, from, to, descriptor).await?
+                self.relayed()?.datagrams.relay(inode, from, to, descriptor).await?
             }
             SocketQuestion::DatagramSource { inode, from } => {
-                self.proxied()?.datagrams.source(inode, from).await
+                self.relayed()?.datagrams.source(inode, from).await
             }
         };
         Ok((answer, None))
     }
 
-    fn proxied(&self) -> Result<&Proxied, Fault> {
+    fn relayed(&self) -> Result<&Relayed, Fault> {
         let words = "this session's sockets are passed";
-        self.proxied.as_ref().ok_or_else(|| Fault::with_words(libc::EINVAL, words))
+        self.relayed.as_ref().ok_or_else(|| Fault::with_words(libc::EINVAL, words))
     }
 
     async fn unix(&self, name: UnixName, kind: i32) -> Result<(SocketAnswer, Option<OwnedFd>), Fault> {
-        match &self.proxied {
-            Some(proxied) => {
-                let socket = proxied.outgoing.unix(name, kind).await?;
-                Ok((SocketAnswer::Made, Some(socket)))
-            }
-            None => self.made(AgentCall::UnixSocket(UnixCall { name, kind })).await,
+        if let Files::Passed(_) = self.files {
+            return self.made(AgentCall::UnixSocket(UnixCall { name, kind })).await;
         }
+        let socket = self.relayed()?.outgoing.unix(name, kind).await?;
+        Ok((SocketAnswer::Made, Some(socket)))
     }
 
     async fn addresses(&self, inode: SocketInode) -> SocketAnswer {
         if let Some(answer) = self.incoming.addresses(inode) {
             return answer;
         }
-        let Some(proxied) = &self.proxied else { return SocketAnswer::Unknown };
-        if let Some(answer) = proxied.outgoing.addresses(inode) {
+        let Some(relayed) = &self.relayed else { return SocketAnswer::Unknown };
+        if let Some(answer) = relayed.outgoing.addresses(inode) {
             return answer;
         }
-        proxied.datagrams.addresses(inode).await.unwrap_or(SocketAnswer::Unknown)
+        relayed.datagrams.addresses(inode).await.unwrap_or(SocketAnswer::Unknown)
     }
 
     async fn made(&self, call: AgentCall) -> Result<(SocketAnswer, Option<OwnedFd>), Fault> {

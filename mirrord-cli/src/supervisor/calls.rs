@@ -87,9 +87,9 @@ pub(super) fn of_sockets() -> impl Iterator<Item = c_long> {
     .into_iter()
 }
 
-/// Calls that see the difference between what is there and what stands for it here.
-pub(super) fn of_the_proxied() -> impl Iterator<Item = c_long> {
-    [libc::SYS_fstat, libc::SYS_recvmsg, libc::SYS_recvmmsg].into_iter()
+/// Calls that see the difference between a far side and the relay that stands for it here.
+pub(super) fn of_the_relayed() -> impl Iterator<Item = c_long> {
+    [libc::SYS_recvmsg, libc::SYS_recvmmsg].into_iter()
 }
 
 /// Calls of 32-bit programs that begin a program, open a file or make a socket, by their own numbers.

@@ -38,8 +38,10 @@ const fn low(argument: u32) -> u32 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a group of calls that are caught or not")]
 pub(super) struct Wanted {
-    /// Sockets and files are proxied: more calls see the difference.
+    /// Files are proxied: more calls see the difference.
     pub(super) proxied: bool,
+    /// Sockets are, or queries for names.
+    pub(super) relays: bool,
     /// The host's name is the target's.
     pub(super) hostname: bool,
     /// Rings are refused.
@@ -69,7 +71,10 @@ pub(super) fn program(wanted: Wanted) -> Vec<sock_filter> {
     catch_if(&mut program, libc::SYS_socket, 0, &domains[..n_domains]);
     catch_if_given(&mut program, libc::SYS_sendto, 4);
     if wanted.proxied {
-        calls::of_the_proxied().for_each(|number| catch(&mut program, number));
+        catch(&mut program, libc::SYS_fstat);
+    }
+    if wanted.relays {
+        calls::of_the_relayed().for_each(|number| catch(&mut program, number));
         catch_if_given(&mut program, libc::SYS_recvfrom, 4);
         catch_if(&mut program, libc::SYS_getsockopt, 2, &[libc::SO_ERROR]);
     }
@@ -151,9 +156,10 @@ fn code(bits: u32) -> u16 {
 mod tests {
     use super::*;
 
-    const ALL: Wanted = Wanted { proxied: true, hostname: true, refuses_rings: true, keeps_sockets: true };
+    const ALL: Wanted =
+        Wanted { proxied: true, relays: true, hostname: true, refuses_rings: true, keeps_sockets: true };
     const LEAST: Wanted =
-        Wanted { proxied: false, hostname: false, refuses_rings: false, keeps_sockets: false };
+        Wanted { proxied: false, relays: false, hostname: false, refuses_rings: false, keeps_sockets: false };
 
     /// Runs the program as the kernel does.
     fn run(wanted: Wanted, machine: u32, number: c_long, arguments: [u64; 6]) -> u32 {

@@ -53,7 +53,7 @@ struct Task {
 #[derive(Debug, Serialize, Deserialize)]
 enum Said {
     /// It can serve; so much is to be caught.
-    Ready { proxied: bool, hostname: bool, refuses_rings: bool, keeps_sockets: bool },
+    Ready { proxied: bool, relays: bool, hostname: bool, refuses_rings: bool, keeps_sockets: bool },
     /// It has the listener.
     Serving,
     /// It cannot.
@@ -141,8 +141,8 @@ pub(crate) fn start(session: &Supervised<'_>) -> Result<Started, SuperviseError>
     }
     .map_err(SuperviseError::Start)?;
     match tell(&mut socket, &task).and_then(|()| hear(&mut socket)).map_err(SuperviseError::Start)? {
-        Said::Ready { proxied, hostname, refuses_rings, keeps_sockets } => {
-            let wanted = Wanted { proxied, hostname, refuses_rings, keeps_sockets };
+        Said::Ready { proxied, relays, hostname, refuses_rings, keeps_sockets } => {
+            let wanted = Wanted { proxied, relays, hostname, refuses_rings, keeps_sockets };
             Ok(Started::Guest(Supervision { socket, wanted }))
         }
         Said::Failed(why) => Err(SuperviseError::Begin(why)),
@@ -283,9 +283,12 @@ fn prepare(socket: &mut UnixStream) -> io::Result<(Supervisor, OwnedFd)> {
     let mut supervisor = Supervisor::new(&task.address, around)?;
     // What it makes for a guest has the mode that the guest wants.
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    let has_target = supervisor.facts.has_target;
+    let proxied = supervisor.facts.data_path == DataPath::Proxied && has_target;
     let ready = Said::Ready {
-        proxied: supervisor.facts.data_path == DataPath::Proxied && supervisor.facts.has_target,
-        hostname: supervisor.rules.hostname && supervisor.facts.has_target,
+        proxied,
+        relays: proxied || (has_target && supervisor.rules.dns.has_filter()),
+        hostname: supervisor.rules.hostname && has_target,
         refuses_rings: !supervisor.facts.allows_rings,
         keeps_sockets: supervisor.sockets.kept.is_some(),
     };

@@ -15,6 +15,12 @@ pub struct DnsRules {
 }
 
 impl DnsRules {
+    /// Whether names are told apart.
+    #[must_use]
+    pub fn has_filter(&self) -> bool {
+        self.enabled && self.filter.is_some()
+    }
+
     /// Whether a program that resolves names by itself reads there how: its resolver's servers, and names that need none.
     /// Nothing for other files.
     #[must_use]

@@ -73,15 +73,21 @@ impl Header {
 }
 
 /// The address to send to instead; nothing if the kernel is to send, now that the socket lives where it should.
-fn redirected(caller: &Caller<'_>, socket: Socket, place: u64, length: u32) -> Option<Outcome<Encoded>> {
+fn redirected(
+    caller: &Caller<'_>,
+    socket: Socket,
+    (place, length): (u64, u32),
+    flags: c_int,
+) -> Option<Outcome<Encoded>> {
     let bytes = address::read(caller, place, length)?;
     let Address::Inet(to) = address::parse(&bytes) else { return None };
-    datagram::redirect(caller, socket, to)
+    datagram::redirect(caller, socket, to, flags)
 }
 
 pub(super) fn sendto(caller: &Caller<'_>) -> Option<Answer> {
     let held = Held::of(caller, caller.int(0))?;
-    let to = match redirected(caller, held.socket(), caller.argument(4), caller.unsigned(5))? {
+    let address = (caller.argument(4), caller.unsigned(5));
+    let to = match redirected(caller, held.socket(), address, caller.int(3))? {
         Ok(to) => to,
         Err(errno) => return Some(Answer::Failed(errno)),
     };
@@ -102,7 +108,7 @@ pub(super) fn sendmsg(caller: &Caller<'_>) -> Option<Answer> {
 }
 
 fn send_message(caller: &Caller<'_>, held: &Held, header: &Header, flags: c_int) -> Option<Answer> {
-    let to = match redirected(caller, held.socket(), header.name, header.name_length)? {
+    let to = match redirected(caller, held.socket(), (header.name, header.name_length), flags)? {
         Ok(to) => to,
         Err(errno) => return Some(Answer::Failed(errno)),
     };
@@ -131,11 +137,13 @@ pub(super) fn sendmmsg(caller: &Caller<'_>) -> Option<Answer> {
         return None;
     }
     if !caller.relays_sockets() {
-        // The socket moves with its first destination; all go by the kernel.
-        return match redirected(caller, held.socket(), header.name, header.name_length) {
-            Some(Err(errno)) => Some(Answer::Failed(errno)),
-            _ => None,
-        };
+        let address = (header.name, header.name_length);
+        match redirected(caller, held.socket(), address, caller.int(3)) {
+            // The socket moves with its first destination; all go by the kernel.
+            None => return None,
+            Some(Err(errno)) => return Some(Answer::Failed(errno)),
+            Some(Ok(_)) => {}
+        }
     }
     let mut n_sent = 0;
     for index in 0..u64::from(n_messages) {
@@ -287,7 +295,7 @@ impl Received {
 
 /// The socket of a call, if what it receives may have come by a relay.
 fn hearing(caller: &Caller<'_>) -> Option<Held> {
-    if !caller.relays_sockets() {
+    if !caller.may_relay() {
         return None;
     }
     let held = Held::of(caller, caller.int(0))?;

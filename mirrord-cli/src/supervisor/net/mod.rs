@@ -155,7 +155,7 @@ fn connect(caller: &Caller<'_>) -> Option<Answer> {
     } else {
         connect::connect(caller, socket, address)?
     };
-    if outcome == Err(Errno(libc::EINTR)) && caller.relays_sockets() {
+    if outcome == Err(Errno(libc::EINTR)) && caller.may_relay() {
         connecting().insert(inode);
         return Some(Answer::Interrupted);
     }
@@ -201,7 +201,7 @@ fn tell(caller: &Caller<'_>, whose: Whose) -> Option<Answer> {
 
 /// `getsockopt(SO_ERROR)`: of a relayed connect, the far side's errno.
 fn error(caller: &Caller<'_>) -> Option<Answer> {
-    if (caller.int(1), caller.int(2)) != (libc::SOL_SOCKET, libc::SO_ERROR) || !caller.relays_sockets() {
+    if (caller.int(1), caller.int(2)) != (libc::SOL_SOCKET, libc::SO_ERROR) || !caller.may_relay() {
         return None;
     }
     let held = Held::of(caller, caller.int(0))?;

@@ -5,6 +5,7 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
+use mirrord_config::handoff::DataPath;
 use mirrord_core::{rules::Rules, verdict::Errno};
 use mirrord_guest::{Outcome, World, servers, socket::Socket, world::Answered};
 use mirrord_protocol::proxy::{
@@ -36,6 +37,10 @@ impl World for Caller<'_> {
 
     fn relays_sockets(&self) -> bool {
         self.supervisor.sockets.relays
+    }
+
+    fn is_passed(&self) -> bool {
+        self.supervisor.facts.data_path == DataPath::Passed
     }
 
     fn netns_there(&self) -> u64 {

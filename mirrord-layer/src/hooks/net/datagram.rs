@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 use mirrord_core::rules::address::Protocol;
-use mirrord_guest::datagram;
+use mirrord_guest::{World, datagram};
 
 use crate::{
     abi::{
@@ -26,7 +26,7 @@ pub(crate) unsafe fn sendto(
     length: socklen_t,
 ) -> ssize_t {
     // SAFETY: the guest's address, under the contract of `sendto(2)`.
-    let redirected = unsafe { redirect(fd, address, length) };
+    let redirected = unsafe { redirect(fd, address, length, flags) };
     match redirected {
         // SAFETY: the guest's own arguments.
         None => unsafe { original::sendto()(fd, bytes, n_bytes, flags, address, length) },
@@ -41,7 +41,7 @@ pub(crate) unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) ->
     let header = unsafe { read_header(message) };
     // SAFETY: its address, under the same contract.
     let redirected =
-        header.and_then(|header| unsafe { redirect(fd, header.msg_name.cast(), header.msg_namelen) });
+        header.and_then(|header| unsafe { redirect(fd, header.msg_name.cast(), header.msg_namelen, flags) });
     match (redirected, header) {
         (Some(Err(errno)), _) => answer::number(Err(errno)),
         (Some(Ok(mut to)), Some(mut header)) => {
@@ -61,7 +61,7 @@ pub(crate) unsafe fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n_messages: c_u
         }
         // SAFETY: the first of the guest's messages, under the contract of `sendmmsg(2)`.
         let header = unsafe { read_header(messages.cast()) }?;
-        let handled = is_plausible(header.msg_name) && (process.relays_sockets() || process.passes_sockets());
+        let handled = is_plausible(header.msg_name) && (process.may_relay() || process.passes_sockets());
         (handled && Socket(fd).transport() == Some(Protocol::Udp)).then_some(())
     });
     if is_one_by_one.is_none() {
@@ -92,13 +92,18 @@ unsafe fn read_header(message: *const msghdr) -> Option<msghdr> {
 }
 
 /// The address to send to instead; nothing if the guest's own is right, now that its socket lives where it should.
-unsafe fn redirect(fd: c_int, address: *const sockaddr, length: socklen_t) -> Option<Outcome<Encoded>> {
+unsafe fn redirect(
+    fd: c_int,
+    address: *const sockaddr,
+    length: socklen_t,
+    flags: c_int,
+) -> Option<Outcome<Encoded>> {
     if !is_plausible(address) {
         return None;
     }
     // SAFETY: the caller's duty.
     let Address::Inet(to) = (unsafe { Address::read(address, length) }) else { return None };
-    engine::taken(|process| datagram::redirect(process, Socket(fd), to))
+    engine::taken(|process| datagram::redirect(process, Socket(fd), to, flags))
 }
 
 /// Whether what is received may have come by a relay.

@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 
 use libc::{c_int, c_void, socklen_t};
 use mirrord_core::rules::address::Protocol;
-use mirrord_guest::relay;
+use mirrord_guest::{World, relay};
 
 use crate::{
     abi::{is_plausible, socket::Socket},
@@ -19,7 +19,7 @@ pub(crate) unsafe fn getsockopt(
     value: *mut c_void,
     length: *mut socklen_t,
 ) -> Option<c_int> {
-    if (level, name) != (libc::SOL_SOCKET, libc::SO_ERROR) || !process.relays_sockets() {
+    if (level, name) != (libc::SOL_SOCKET, libc::SO_ERROR) || !process.may_relay() {
         return None;
     }
     let socket = Socket(fd);

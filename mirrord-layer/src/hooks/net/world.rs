@@ -40,6 +40,10 @@ impl World for Process {
         Self::relays_sockets(self)
     }
 
+    fn is_passed(&self) -> bool {
+        Self::is_passed(self)
+    }
+
     fn netns_there(&self) -> u64 {
         self.facts.netns_cookie
     }
