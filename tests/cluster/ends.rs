@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mirrord_tests::{
-    cluster::{Cluster, Namespace, Relay},
+    cluster::{Cluster, ClusterSession, Namespace, Relay},
     eventually::eventually,
     running::Running,
 };
@@ -174,5 +174,37 @@ fn a_port_forward_that_is_cut_loses_no_stream() {
     guest.says("counted 600\n");
     guest.signal(Signal::SIGTERM);
     guest.end();
+    shop.assert_clean(&[&session]);
+}
+
+/// Everything that runs here for a session, as a laptop's lid does to it.
+fn signal_all(session: &ClusterSession, signal: Signal) {
+    for pid in session.processes("") {
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+}
+
+#[test]
+fn a_laptop_that_sleeps_for_a_while_loses_no_stream() {
+    let Some(shop) = Namespace::with(&format!("{SHOP}---\n{ECHO}")) else { return };
+    let _ready = (shop.ready("app=shop", 1), shop.ready("app=counter", 1), shop.ready("app=client", 1));
+    // Long enough for the slowest machine to wake up within it.
+    let patience = json!({ "agent": { "communication_timeout": 90 } });
+    let served = Served::start_with(&shop, "deployment/shop", "steal", &patience, None);
+    let session = shop.session("deployment/shop", &patience);
+    let mut guest = Running::start(&mut python_with(&session, COUNTER));
+    guest.says("counted 20\n");
+    shop.answers("http://shop/", "the guest");
+    let both = [&served.session, &session];
+    both.into_iter().for_each(|session| signal_all(session, Signal::SIGSTOP));
+    eventually("an agent that hears nobody", Duration::from_secs(60), || {
+        shop.asked("http://shop/").contains("the shop itself").then_some(())
+    });
+    both.into_iter().for_each(|session| signal_all(session, Signal::SIGCONT));
+    shop.answers("http://shop/", "the guest");
+    guest.says("counted 200\n");
+    guest.signal(Signal::SIGTERM);
+    guest.end();
+    served.end(&shop);
     shop.assert_clean(&[&session]);
 }
