@@ -20,6 +20,8 @@ impl Errno {
     pub const ENOENT: Self = Self(2);
     /// Permission denied.
     pub const EACCES: Self = Self(13);
+    /// The file system cannot be written.
+    pub const EROFS: Self = Self(30);
     /// The address is in use.
     pub const EADDRINUSE: Self = Self(98);
     /// The address family is not supported.

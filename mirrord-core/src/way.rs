@@ -80,6 +80,19 @@ pub fn judge_mapped(rules: &FsRules, here: &Here<'_>, mapped: &[u8], deed: Deed)
     judge(rules, here, mapped, mapped, deed, true)
 }
 
+/// Whether a file there may be changed by a descriptor that stands for it. Where its path would be left, nothing is
+/// written there, and the descriptor is one of a file system that cannot be written (`EROFS`).
+///
+/// # Errors
+/// What the guest is to see.
+pub fn permit_change(rules: &FsRules, here: &Here<'_>, path: &[u8]) -> Result<(), Errno> {
+    match rules.decide(path, Deed::Write, here) {
+        Verdict::Take(()) => Ok(()),
+        Verdict::Refuse(errno) => Err(errno),
+        Verdict::Leave(_) => Err(Errno::EROFS),
+    }
+}
+
 fn judge(rules: &FsRules, here: &Here<'_>, path: &[u8], plain: &[u8], deed: Deed, is_moved: bool) -> Way {
     match rules.decide(plain, deed, here) {
         Verdict::Take(()) => Way::There(GuestPath::from(path)),
@@ -164,6 +177,15 @@ mod tests {
         assert_eq!(find_from(None, "/old/x"), Way::Map(GuestPath::from(&b"/old/x"[..])));
         let judged = judge_mapped(&rules(), &Here::default(), b"/usr/x", Deed::Read);
         assert_eq!(judged, Way::HereAt(b"/usr/x".to_vec()));
+    }
+
+    #[test]
+    fn a_descriptor_changes_a_file_only_where_its_path_would() {
+        let permit = |rules: &FsRules, path: &str| permit_change(rules, &Here::default(), path.as_bytes());
+        assert_eq!(permit(&rules(), "/data/x"), Err(Errno::EROFS), "nothing is written there");
+        let rules = FsRules { mode: FsMode::Write, ..rules() };
+        assert_eq!(permit(&rules, "/data/x"), Ok(()));
+        assert_eq!(permit(&rules, "/usr/x"), Err(Errno::EROFS), "it stays here");
     }
 
     #[test]

@@ -128,20 +128,38 @@ pub struct Identity {
     pub gid: u32,
 }
 
+/// The longest name of a memory file (`memfd_create(2)`).
+const LONGEST_NAME: usize = 249;
+
 impl Identity {
-    /// Reads `/memfd:mirrord:<device>:<inode>:<links>:<uid>:<gid> (deleted)`, numbers in hexadecimal.
-    pub fn parse(name: &[u8]) -> Option<Self> {
+    /// The name of a memory file that stands for the file at this path there; nothing if both do not fit.
+    pub fn name(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let Self { device, inode, n_links, uid, gid } = self;
+        let mut name = format!("mirrord:{device:x}:{inode:x}:{n_links:x}:{uid:x}:{gid:x}:").into_bytes();
+        name.extend(path);
+        (name.len() <= LONGEST_NAME).then_some(name)
+    }
+
+    /// Reads `/memfd:mirrord:<device>:<inode>:<links>:<uid>:<gid>:<path> (deleted)`, numbers in hexadecimal; and the
+    /// path, which is empty if the file there has none.
+    pub fn parse(name: &[u8]) -> Option<(Self, &[u8])> {
         let name = name.strip_prefix(b"/memfd:mirrord:")?;
-        let name = std::str::from_utf8(name.strip_suffix(b" (deleted)").unwrap_or(name)).ok()?;
-        let mut numbers = name.split(':').map(|digits| u64::from_str_radix(digits, 16).ok());
-        let mut next = || numbers.next().flatten();
-        Some(Self {
+        let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
+        let mut parts = name.splitn(6, |byte| *byte == b':');
+        let mut next = || u64::from_str_radix(std::str::from_utf8(parts.next()?).ok()?, 16).ok();
+        let identity = Self {
             device: next()?,
             inode: next()?,
             n_links: next()?,
             uid: u32::try_from(next()?).ok()?,
             gid: u32::try_from(next()?).ok()?,
-        })
+        };
+        Some((identity, parts.next().unwrap_or_default()))
+    }
+
+    /// Whether a file there is the one.
+    pub fn is_of(&self, told: &FileStat) -> bool {
+        (self.device, self.inode) == (told.device, told.inode)
     }
 
     /// Puts it into a `struct stat`.
@@ -166,4 +184,32 @@ impl Identity {
 /// The mode's permissions, without what the kernel ignores.
 pub fn permissions(mode: mode_t) -> u32 {
     mode & 0o7777
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: Identity = Identity { device: 0x2a, inode: 0xabc, n_links: 2, uid: 1000, gid: 0 };
+
+    #[test]
+    fn a_name_is_read_as_it_was_written() {
+        for path in [&b"/data/a file: \xff (deleted)"[..], b"/", b""] {
+            let shown = [b"/memfd:", IDENTITY.name(path).unwrap().as_slice(), b" (deleted)"].concat();
+            assert_eq!(Identity::parse(&shown), Some((IDENTITY, path)));
+        }
+    }
+
+    #[test]
+    fn a_path_that_does_not_fit_makes_no_name() {
+        assert!(IDENTITY.name(&[b'x'; 200]).is_some());
+        assert!(IDENTITY.name(&[b'x'; 249]).is_none());
+    }
+
+    #[test]
+    fn other_memory_files_stand_for_nothing() {
+        for name in ["/memfd:mirrord:settings (deleted)", "/memfd:x (deleted)", "/data/x"] {
+            assert_eq!(Identity::parse(name.as_bytes()), None);
+        }
+    }
 }

@@ -70,7 +70,7 @@ impl Target {
         match stat {
             Ok(stat) if self.in_memory && stat.is_file() && flags & libc::O_ACCMODE == libc::O_RDONLY => {
                 let name = format!(
-                    "mirrord:{:x}:{:x}:{:x}:{:x}:{:x}",
+                    "mirrord:{:x}:{:x}:{:x}:{:x}:{:x}:{path}",
                     stat.dev(),
                     stat.ino(),
                     stat.nlink(),

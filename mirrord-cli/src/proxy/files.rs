@@ -183,9 +183,19 @@ async fn make(
         stat
     };
     if let Some(contents) = contents {
+        let plain = stat;
         // A file of `proc(5)` has more bytes than it says.
         stat.size = contents.len() as u64;
-        return Ok(copies.open(&contents, &shown(stat))?);
+        let shown = shown(stat);
+        match (memfd::name(&shown, &path), fuse) {
+            (Some(name), _) => return Ok(copies.open(&contents, &shown, &name)?),
+            // By its descriptor alone nobody could change it there.
+            (None, None) => {
+                let name = memfd::name(&shown, &GuestPath::from("")).unwrap_or_default();
+                return Ok(copies.open(&contents, &shown, &name)?);
+            }
+            (None, Some(_)) => stat = plain,
+        }
     }
     let is_path = flags & libc::O_PATH != 0;
     let kind = FileType::from_raw_mode(stat.mode);

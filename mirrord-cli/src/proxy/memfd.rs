@@ -8,7 +8,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use mirrord_protocol::agent::fs::{FileStat, Time};
+use mirrord_protocol::{
+    GuestPath,
+    agent::fs::{FileStat, Time},
+};
 use rustix::fs::{
     MemfdFlags, Mode, OFlags, SealFlags, Timespec, Timestamps, fchmod, fcntl_add_seals, futimens,
     memfd_create, open,
@@ -44,8 +47,8 @@ struct Identity {
 }
 
 impl Copies {
-    /// An open copy of a file: the one that there is, or a fresh one.
-    pub(crate) fn open(&self, bytes: &[u8], stat: &FileStat) -> io::Result<OwnedFd> {
+    /// An open copy of a file: the one that there is, or a fresh one, of this [`name`].
+    pub(crate) fn open(&self, bytes: &[u8], stat: &FileStat, name: &[u8]) -> io::Result<OwnedFd> {
         let FileStat { device, inode, modified, changed, size, .. } = *stat;
         let identity = Identity { device, inode, modified, changed, size };
         let mut copies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +60,7 @@ impl Copies {
             copies.push_back(known);
             return Ok(readable);
         }
-        let (memory, readable) = copy(bytes, stat)?;
+        let (memory, readable) = copy(bytes, stat, name)?;
         copies.push_back(Copy { identity, memory, length: bytes.len() });
         while copies.len() > MOST_COPIES || copies.iter().map(|copy| copy.length).sum::<usize>() > MOST_BYTES
         {
@@ -86,11 +89,16 @@ fn reopen(memory: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// A sealed, read-only copy of a file, which looks as much like it as memory can. The rest is in its name, from which
-/// the layer tells it: device, inode, links, user and group, in hexadecimal.
-fn copy(bytes: &[u8], stat: &FileStat) -> io::Result<(OwnedFd, OwnedFd)> {
-    let FileStat { device, inode, n_links, uid, gid, .. } = stat;
-    let name = format!("mirrord:{device:x}:{inode:x}:{n_links:x}:{uid:x}:{gid:x}");
+/// The name of a copy, by which it is known as such, and from which is told what memory cannot say of itself; nothing
+/// if the path is too long for one.
+pub(crate) fn name(stat: &FileStat, path: &GuestPath) -> Option<Vec<u8>> {
+    let FileStat { device, inode, n_links, uid, gid, .. } = *stat;
+    let identity = mirrord_guest::stat::Identity { device, inode, n_links: n_links.into(), uid, gid };
+    identity.name(path.as_bytes())
+}
+
+/// A sealed, read-only copy of a file, which looks as much like it as memory can.
+fn copy(bytes: &[u8], stat: &FileStat, name: &[u8]) -> io::Result<(OwnedFd, OwnedFd)> {
     let memory = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     write_all_at(&memory, bytes, 0)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
@@ -128,7 +136,8 @@ mod tests {
     fn a_copy_looks_like_its_file_and_cannot_be_changed() {
         let modified = Time { seconds: 1_600_000_000, nanoseconds: 5 };
         let stat = FileStat { mode: 0o100_440, inode: 0xabc, n_links: 2, modified, ..FileStat::default() };
-        let mut file = File::from(copy(b"some bytes", &stat).unwrap().1);
+        let mut file =
+            File::from(copy(b"some bytes", &stat, &name(&stat, &GuestPath::from("/x")).unwrap()).unwrap().1);
         let metadata = file.metadata().unwrap();
         assert_eq!((metadata.mode() & 0o7777, metadata.len()), (0o440, 10));
         assert_eq!((metadata.mtime(), metadata.mtime_nsec()), (1_600_000_000, 5));
@@ -137,14 +146,14 @@ mod tests {
         assert_eq!(bytes, "some bytes");
         file.write_all(b"x").unwrap_err();
         let link = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap();
-        assert_eq!(link.to_str(), Some("/memfd:mirrord:0:abc:2:0:0 (deleted)"));
+        assert_eq!(link.to_str(), Some("/memfd:mirrord:0:abc:2:0:0:/x (deleted)"));
     }
 
     #[test]
     fn opens_of_a_file_share_its_locks_but_not_its_offset() {
         let copies = Copies::default();
         let stat = FileStat { mode: 0o100_644, inode: 7, size: 4, ..FileStat::default() };
-        let open = |bytes: &[u8], stat: &FileStat| File::from(copies.open(bytes, stat).unwrap());
+        let open = |bytes: &[u8], stat: &FileStat| File::from(copies.open(bytes, stat, b"x").unwrap());
         let (mut one, mut other) = (open(b"same", &stat), open(b"same", &stat));
         one.lock().unwrap();
         other.try_lock().unwrap_err();

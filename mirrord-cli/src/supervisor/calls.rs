@@ -92,6 +92,21 @@ pub(super) fn of_the_relayed() -> impl Iterator<Item = c_long> {
     [libc::SYS_recvmsg, libc::SYS_recvmmsg].into_iter()
 }
 
+/// Calls by descriptors, which see the difference between a file and its copy in memory.
+pub(super) fn of_the_copied() -> impl Iterator<Item = c_long> {
+    [
+        libc::SYS_fstat,
+        libc::SYS_fstatfs,
+        libc::SYS_fchmod,
+        libc::SYS_fchown,
+        libc::SYS_fgetxattr,
+        libc::SYS_flistxattr,
+        libc::SYS_fsetxattr,
+        libc::SYS_fremovexattr,
+    ]
+    .into_iter()
+}
+
 /// Calls of 32-bit programs that begin a program, open a file or make a socket, by their own numbers.
 pub(super) fn of_narrow() -> impl Iterator<Item = u32> {
     EXEC_NARROW.into_iter().chain(OTHERS_NARROW)

@@ -71,7 +71,7 @@ pub(super) fn program(wanted: Wanted) -> Vec<sock_filter> {
     catch_if(&mut program, libc::SYS_socket, 0, &domains[..n_domains]);
     catch_if_given(&mut program, libc::SYS_sendto, 4);
     if wanted.proxied {
-        catch(&mut program, libc::SYS_fstat);
+        calls::of_the_copied().for_each(|number| catch(&mut program, number));
     }
     if wanted.relays {
         calls::of_the_relayed().for_each(|number| catch(&mut program, number));

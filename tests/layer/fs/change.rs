@@ -77,6 +77,59 @@ fn what_a_file_says_of_itself_is_changed_there() {
 }
 
 #[test]
+fn a_copy_in_memory_changes_its_file_there() {
+    for data_path in [DataPath::Passed, DataPath::Proxied] {
+        let session = Session::with(FsMode::Write, data_path, |_| {});
+        let file = session.root.path().join("data/file");
+        let said = || {
+            let metadata = file.metadata().unwrap();
+            (metadata.mode() & 0o7777, metadata.mtime())
+        };
+        session.each(&[("fd-fchmod /data/file", "done\n610")]);
+        assert_eq!(said().0, 0o610, "{data_path:?}");
+        session.each(&[("fd-syscall-fchmod /data/file", "done\n611")]);
+        assert_eq!(said().0, 0o611, "{data_path:?}");
+        for (call, expected) in [
+            ("futimens", 21),
+            ("syscall-utimensat", 22),
+            ("utimensat", 21),
+            ("futimes", 23),
+            ("futimesat", 24),
+        ] {
+            session.each(&[(&format!("fd-{call} /data/file"), &format!("done\n{expected}"))]);
+            assert_eq!(said().1, expected, "{call} {data_path:?}");
+        }
+        session.each(&[("fd-fchown /data/file ; fd-fchownat /data/file", "done\ndone")]);
+    }
+}
+
+#[test]
+fn a_copy_in_memory_has_the_attributes_of_its_file() {
+    let session = Session::with(FsMode::Write, DataPath::Proxied, |_| {});
+    session.each(&[
+        ("fd-fgetxattr /data/file user.there", "value"),
+        ("fd-fgetxattr /data/file user.none", "ENODATA"),
+        ("fd-flistxattr /data/file", "11"),
+        ("fd-fsetxattr /data/file user.x ; fd-fremovexattr /data/file user.x", "done\ndone"),
+        ("fd-fstatfs /data/file ; fd-fstatvfs /data/file", "4711\n143"),
+    ]);
+}
+
+#[test]
+fn what_a_copy_in_memory_cannot_change_fails() {
+    let session = Session::with(FsMode::Read, DataPath::Proxied, |_| {});
+    session.each(&[
+        ("fd-fchownat /data/file ; fd-fchown /data/file", "EROFS\nEROFS"),
+        ("fd-fsetxattr /data/file user.x", "EROFS"),
+    ]);
+    let session = Session::with(FsMode::Write, DataPath::Proxied, |_| {});
+    let file = session.root.path().join("data/file");
+    let before = file.metadata().unwrap().mode();
+    session.each(&[("write /data/other words ; fd-fchmod /data/file /data/other", "written\nESTALE\n777")]);
+    assert_eq!(file.metadata().unwrap().mode(), before & !0o777 | 0o644, "the file that took its place");
+}
+
+#[test]
 fn names_that_nobody_has_are_found_there() {
     let session = Session::new(FsMode::Write);
     let n_before = std::fs::read_dir(session.root.path().join("data")).unwrap().count();

@@ -94,6 +94,8 @@ enum Request {
     Two(Said, Said, Pair),
     /// What a descriptor says of itself.
     Told(told::Told),
+    /// What is done by a descriptor.
+    ByDescriptor(i32, Work),
     /// `getcwd(2)`.
     WorkingDirectory {
         out: u64,
@@ -116,6 +118,7 @@ pub(super) fn decide(caller: &Caller<'_>) -> Option<Answer> {
         Request::One(said, work) => follow(caller, &said, &work),
         Request::Two(from, to, pair) => follow_both(caller, &from, &to, pair),
         Request::Told(which) => told::answer(caller, &which),
+        Request::ByDescriptor(number, work) => told::act(caller, number, &work),
         Request::WorkingDirectory { out, size } => place::tell(caller, out, size),
     };
     Some(answer.unwrap_or_else(Answer::Failed))

@@ -10,7 +10,7 @@ use super::{
         calls::FCHMODAT2,
     },
     Pair, Request, Said, Work,
-    told::Told,
+    told::{self, Told},
 };
 
 /// The largest value of an attribute that travels; the kernel's own limit (64 KiB) is hardly larger.
@@ -24,7 +24,7 @@ const LARGE: i32 = 0o400_000;
 
 /// What a caught call asks for; nothing if it is no call on files.
 pub(super) fn request(caller: &Caller<'_>) -> Option<Outcome<Request>> {
-    at(caller).or_else(|| by_path(caller)).or_else(|| old(caller))
+    at(caller).or_else(|| by_path(caller)).or_else(|| on_descriptor(caller)).or_else(|| old(caller))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands among calls of which some are none of ours")]
@@ -36,6 +36,16 @@ fn one(dir: i32, place: u64, work: Work) -> Option<Outcome<Request>> {
 fn pair(from: (i32, u64), to: (i32, u64), pair: Pair) -> Option<Outcome<Request>> {
     let said = |(dir, place)| Said { dir, place };
     Some(Ok(Request::Two(said(from), said(to), pair)))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it stands among calls of which some are none of ours")]
+fn by_descriptor(number: i32, work: Work) -> Option<Outcome<Request>> {
+    Some(Ok(Request::ByDescriptor(number, work)))
+}
+
+/// Times that are set by a descriptor.
+fn marked(number: i32, times: [Time; 2]) -> Option<Outcome<Request>> {
+    by_descriptor(number, Work::SetTimes { times, follow: false })
 }
 
 /// A request whose parts must be read from memory first.
@@ -101,12 +111,22 @@ fn at(caller: &Caller<'_>) -> Option<Outcome<Request>> {
             one(caller.int(1), caller.argument(2), Work::Symlink { text })
         }),
         libc::SYS_fchmodat => one(dir, path, Work::SetMode { mode: caller.unsigned(2), follow: true }),
+        FCHMODAT2 if is_of_descriptor(caller, caller.int(3)) => {
+            by_descriptor(dir, Work::SetMode { mode: caller.unsigned(2), follow: false })
+        }
         FCHMODAT2 => one(dir, path, Work::SetMode { mode: caller.unsigned(2), follow: follows(3) }),
+        libc::SYS_fchownat if is_of_descriptor(caller, caller.int(4)) => {
+            let (uid, gid) = (caller.unsigned(2), caller.unsigned(3));
+            by_descriptor(dir, Work::SetOwner { uid, gid, follow: false })
+        }
         libc::SYS_fchownat => {
             let (uid, gid) = (caller.unsigned(2), caller.unsigned(3));
             one(dir, path, Work::SetOwner { uid, gid, follow: follows(4) })
         }
-        libc::SYS_utimensat if path == 0 => None,
+        libc::SYS_utimensat if path == 0 && caller.int(3) != 0 => None,
+        libc::SYS_utimensat if path == 0 || is_of_descriptor(caller, caller.int(3)) => {
+            with(times_of(caller, caller.argument(2)), |times| marked(dir, times))
+        }
         libc::SYS_utimensat => with(times_of(caller, caller.argument(2)), |times| {
             one(dir, path, Work::SetTimes { times, follow: follows(3) })
         }),
@@ -123,9 +143,6 @@ fn by_path(caller: &Caller<'_>) -> Option<Outcome<Request>> {
     let own = |work| one(AT_FDCWD, path, work);
     let name = || caller.memory().path(caller.argument(1));
     match caller.call.number {
-        libc::SYS_fstat => {
-            Some(Ok(Request::Told(Told::Stat { number: caller.int(0), out: caller.argument(1) })))
-        }
         libc::SYS_getcwd => Some(Ok(Request::WorkingDirectory { out: path, size: caller.size(1) })),
         libc::SYS_chdir => own(Work::ChangeDir),
         libc::SYS_truncate => own(Work::Truncate { size: caller.argument(1) }),
@@ -144,6 +161,36 @@ fn by_path(caller: &Caller<'_>) -> Option<Outcome<Request>> {
         }),
         number @ (libc::SYS_removexattr | libc::SYS_lremovexattr) => {
             with(name(), |name| own(Work::RemoveAttribute { name, follow: number == libc::SYS_removexattr }))
+        }
+        _ => None,
+    }
+}
+
+/// Calls on descriptors, which are ours where those are copies.
+fn on_descriptor(caller: &Caller<'_>) -> Option<Outcome<Request>> {
+    let (number, second) = (caller.int(0), caller.argument(1));
+    let name = || caller.memory().path(second);
+    match caller.call.number {
+        libc::SYS_fstat => Some(Ok(Request::Told(Told::Stat { number, out: second }))),
+        _ if !told::is_copy(caller, number) => None,
+        libc::SYS_fstatfs => by_descriptor(number, Work::StatFs { out: second }),
+        libc::SYS_fchmod => by_descriptor(number, Work::SetMode { mode: caller.unsigned(1), follow: false }),
+        libc::SYS_fchown => {
+            let (uid, gid) = (caller.unsigned(1), caller.unsigned(2));
+            by_descriptor(number, Work::SetOwner { uid, gid, follow: false })
+        }
+        libc::SYS_fgetxattr => with(name(), |name| {
+            let (out, size) = (caller.argument(2), caller.size(3));
+            by_descriptor(number, Work::GetAttribute { name, out, size, follow: false })
+        }),
+        libc::SYS_flistxattr => {
+            by_descriptor(number, Work::ListAttributes { out: second, size: caller.size(2), follow: false })
+        }
+        libc::SYS_fsetxattr => with(value_of(caller), |(name, value)| {
+            by_descriptor(number, Work::SetAttribute { name, value, flags: caller.int(4), follow: false })
+        }),
+        libc::SYS_fremovexattr => {
+            with(name(), |name| by_descriptor(number, Work::RemoveAttribute { name, follow: false }))
         }
         _ => None,
     }
@@ -183,7 +230,9 @@ fn old(caller: &Caller<'_>) -> Option<Outcome<Request>> {
         libc::SYS_utimes => {
             with(microseconds_of(caller, second), |times| own(Work::SetTimes { times, follow: true }))
         }
-        libc::SYS_futimesat if second == 0 => None,
+        libc::SYS_futimesat if second == 0 => {
+            with(microseconds_of(caller, caller.argument(2)), |times| marked(caller.int(0), times))
+        }
         libc::SYS_futimesat => with(microseconds_of(caller, caller.argument(2)), |times| {
             one(caller.int(0), second, Work::SetTimes { times, follow: true })
         }),

@@ -149,7 +149,8 @@ fn open(caller: &Caller<'_>, path: GuestPath, flags: i32, mode: u32) -> Outcome<
     }
 }
 
-fn look(caller: &Caller<'_>, path: GuestPath, follow: bool) -> Outcome<FileStat> {
+/// Asks for a file's attributes there.
+pub(super) fn look(caller: &Caller<'_>, path: GuestPath, follow: bool) -> Outcome<FileStat> {
     match ask(caller, FsCall::Stat { path, follow })? {
         FsAnswer::Stat(stat) => Ok(stat),
         _ => Err(LOST),

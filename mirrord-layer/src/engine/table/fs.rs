@@ -179,6 +179,20 @@ rows! {
         = fs::attribute::setxattr, "fs";
     fn lsetxattr(path: *const c_char, name: *const c_char, value: *const c_void, size: size_t, flags: c_int) -> c_int
         = fs::attribute::lsetxattr, "fs";
+    fn fchmod(fd: c_int, mode: mode_t) -> c_int = fs::copied::fchmod, "fs";
+    fn fchown(fd: c_int, uid: uid_t, gid: gid_t) -> c_int = fs::copied::fchown, "fs";
+    fn futimens(fd: c_int, times: *const timespec) -> c_int = fs::copied::futimens, "fs";
+    fn futimes(fd: c_int, times: *const timeval) -> c_int = fs::copied::futimes, "fs";
+    fn fstatfs(fd: c_int, out: *mut libc::statfs) -> c_int = fs::copied::fstatfs, "fs";
+    fn fstatfs64(fd: c_int, out: *mut libc::statfs) -> c_int = fs::copied::fstatfs, "fs";
+    fn fstatvfs(fd: c_int, out: *mut libc::statvfs) -> c_int = fs::copied::fstatvfs, "fs";
+    fn fstatvfs64(fd: c_int, out: *mut libc::statvfs) -> c_int = fs::copied::fstatvfs, "fs";
+    fn fgetxattr(fd: c_int, name: *const c_char, value: *mut c_void, size: size_t) -> ssize_t
+        = fs::copied::fgetxattr, "fs";
+    fn flistxattr(fd: c_int, list: *mut c_char, size: size_t) -> ssize_t = fs::copied::flistxattr, "fs";
+    fn fsetxattr(fd: c_int, name: *const c_char, value: *const c_void, size: size_t, flags: c_int) -> c_int
+        = fs::copied::fsetxattr, "fs";
+    fn fremovexattr(fd: c_int, name: *const c_char) -> c_int = fs::copied::fremovexattr, "fs";
     fn removexattr(path: *const c_char, name: *const c_char) -> c_int = fs::attribute::removexattr, "fs";
     fn lremovexattr(path: *const c_char, name: *const c_char) -> c_int = fs::attribute::lremovexattr, "fs";
 }

@@ -99,7 +99,7 @@ pub(crate) unsafe fn llistxattr(
 ///
 /// # Safety
 /// `out` has that much room.
-unsafe fn copy(call: FsCall, out: (*mut c_void, size_t)) -> Outcome<ssize_t> {
+pub(super) unsafe fn copy(call: FsCall, out: (*mut c_void, size_t)) -> Outcome<ssize_t> {
     let FsAnswer::Bytes(bytes) = way::ask(call)? else { return Err(Errno(libc::EIO)) };
     let (place, size) = out;
     if size > 0 {
@@ -151,19 +151,32 @@ unsafe fn set(
     follow: bool,
     here: impl Fn(*const c_char) -> c_int + Copy,
 ) -> c_int {
-    let there = |path| {
-        // SAFETY: the caller promises a string.
-        let name = unsafe { text::bytes(name) }.ok_or(Errno(libc::EFAULT))?;
-        // SAFETY: the caller promises so many bytes.
-        let value = unsafe { text::some(value.0, value.1.min(LONGEST + 1)) };
-        if value.len() > LONGEST {
-            return Err(Errno(libc::ENOSPC));
-        }
-        let (name, value) = (name.to_vec().into(), value.to_vec().into());
-        way::ask_done(FsCall::SetAttribute { path, name, value, flags, follow })
-    };
+    // SAFETY: as of the caller.
+    let there = |path| way::ask_done(unsafe { setting(path, name, value, flags, follow) }?);
     // SAFETY: the caller promises a string.
     unsafe { way::follow(process, AT_FDCWD, path, Deed::Write, here, there) }
+}
+
+/// The call that sets an attribute there.
+///
+/// # Safety
+/// `name` is a string, or an address that the kernel would refuse; `value` has so many bytes.
+pub(super) unsafe fn setting(
+    path: GuestPath,
+    name: *const c_char,
+    value: (*const c_void, size_t),
+    flags: c_int,
+    follow: bool,
+) -> Outcome<FsCall> {
+    // SAFETY: the caller promises a string.
+    let name = unsafe { text::bytes(name) }.ok_or(Errno(libc::EFAULT))?;
+    // SAFETY: the caller promises so many bytes.
+    let value = unsafe { text::some(value.0, value.1.min(LONGEST + 1)) };
+    if value.len() > LONGEST {
+        return Err(Errno(libc::ENOSPC));
+    }
+    let (name, value) = (name.to_vec().into(), value.to_vec().into());
+    Ok(FsCall::SetAttribute { path, name, value, flags, follow })
 }
 
 pub(crate) unsafe fn removexattr(process: &Process, path: *const c_char, name: *const c_char) -> c_int {

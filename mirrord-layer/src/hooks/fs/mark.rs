@@ -11,7 +11,7 @@ use mirrord_protocol::{
     agent::fs::{FsCall, Time},
 };
 
-use super::way;
+use super::{copied, way};
 use crate::{abi::stat::permissions, answer::Outcome, engine::table::fs::original, process::Process};
 
 pub(crate) unsafe fn chmod(process: &Process, path: *const c_char, mode: mode_t) -> c_int {
@@ -37,6 +37,11 @@ pub(crate) unsafe fn fchmodat(
 ) -> c_int {
     // SAFETY: the guest's own arguments.
     let here = |path| unsafe { original::fchmodat()(dir, path, mode, flags) };
+    // SAFETY: as above.
+    if unsafe { copied::is_meant(path, flags) } {
+        let call = |path| Ok(FsCall::ChangeMode { path, mode: permissions(mode), follow: false });
+        return copied::mark(process, dir, || here(path), call);
+    }
     let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
     // SAFETY: as above.
     unsafe { way::follow(process, dir, path, Deed::Write, here, |path| set_mode(path, mode, follow)) }
@@ -72,6 +77,11 @@ pub(crate) unsafe fn fchownat(
 ) -> c_int {
     // SAFETY: the guest's own arguments.
     let here = |path| unsafe { original::fchownat()(dir, path, uid, gid, flags) };
+    // SAFETY: as above.
+    if unsafe { copied::is_meant(path, flags) } {
+        let call = |path| Ok(FsCall::ChangeOwner { path, uid, gid, follow: false });
+        return copied::change(process, dir, || here(path), call);
+    }
     let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
     let there = |path| way::ask_done(FsCall::ChangeOwner { path, uid, gid, follow });
     // SAFETY: as above.
@@ -127,6 +137,10 @@ pub(crate) unsafe fn futimesat(
 ) -> c_int {
     // SAFETY: the guest's own arguments.
     let here = |path| unsafe { original::futimesat()(dir, path, times) };
+    if path.is_null() {
+        // SAFETY: as above.
+        return unsafe { copied::futimes(process, dir, times) };
+    }
     // SAFETY: as above.
     let there = |path| set_times(path, unsafe { from_microseconds(times) }?, true);
     // SAFETY: as above.
@@ -142,20 +156,31 @@ pub(crate) unsafe fn utimensat(
 ) -> c_int {
     // SAFETY: the guest's own arguments.
     let here = |path| unsafe { original::utimensat()(dir, path, times, flags) };
-    let there = |path| {
-        // SAFETY: null, or the guest's own two structures.
-        let said = unsafe { times.cast::<[timespec; 2]>().as_ref() };
-        let moment = |time: timespec| Time { seconds: time.tv_sec, nanoseconds: nanoseconds(time.tv_nsec) };
-        let times = said.map_or([NOW; 2], |said| said.map(moment));
-        set_times(path, times, flags & AT_SYMLINK_NOFOLLOW == 0)
-    };
+    // SAFETY: as above.
+    if unsafe { copied::is_meant(path, flags) } {
+        // SAFETY: as above.
+        let times = unsafe { moments(times) };
+        let call = |path| Ok(FsCall::SetTimes { path, times, follow: false });
+        return copied::mark(process, dir, || here(path), call);
+    }
+    // SAFETY: as above.
+    let there = |path| set_times(path, unsafe { moments(times) }, flags & AT_SYMLINK_NOFOLLOW == 0);
     // SAFETY: as above.
     unsafe { way::follow(process, dir, path, Deed::Write, here, there) }
 }
 
 /// # Safety
 /// `times` is null, or two structures.
-unsafe fn from_microseconds(times: *const timeval) -> Outcome<[Time; 2]> {
+pub(super) unsafe fn moments(times: *const timespec) -> [Time; 2] {
+    // SAFETY: the caller promises them.
+    let said = unsafe { times.cast::<[timespec; 2]>().as_ref() };
+    let moment = |time: timespec| Time { seconds: time.tv_sec, nanoseconds: nanoseconds(time.tv_nsec) };
+    said.map_or([NOW; 2], |said| said.map(moment))
+}
+
+/// # Safety
+/// `times` is null, or two structures.
+pub(super) unsafe fn from_microseconds(times: *const timeval) -> Outcome<[Time; 2]> {
     // SAFETY: the caller promises them.
     let Some(said) = (unsafe { times.cast::<[timeval; 2]>().as_ref() }) else { return Ok([NOW; 2]) };
     if said.iter().any(|time| !(0..1_000_000).contains(&time.tv_usec)) {

@@ -1,10 +1,13 @@
 //! Memory files that stand for files there: the kernel keeps their times, size and mode, their name says the rest.
 
 use std::{
-    os::fd::{AsFd, RawFd},
+    os::fd::{AsFd, BorrowedFd, RawFd},
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use mirrord_protocol::GuestPath;
+
+use super::place;
 use crate::{abi::stat::Identity, engine::work, process::Process};
 
 /// The identity of the file that a descriptor stands for, if it is a memory file of ours on this device.
@@ -12,7 +15,25 @@ pub(crate) fn identity(process: &Process, fd: RawFd, device: u64) -> Option<Iden
     if process.is_passed() || Some(device) != memory_device() {
         return None;
     }
-    work(|| Identity::parse(&super::place::path_of(fd)?))
+    work(|| Some(Identity::parse(&place::path_of(fd)?)?.0))
+}
+
+/// Whether a descriptor may be a memory file of ours; a quick look.
+pub(crate) fn may_be_one(process: &Process, fd: RawFd) -> bool {
+    if process.is_passed() || fd < 0 {
+        return false;
+    }
+    // SAFETY: the number is only asked about, and the kernel checks it.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let device = rustix::fs::fstat(fd).ok().map(|stat| stat.st_dev);
+    device.is_some_and(|device| memory_device().is_none_or(|known| known == device))
+}
+
+/// The file that a descriptor stands for, and its path there; empty if that is not known. Allocates.
+pub(crate) fn file_of(fd: RawFd) -> Option<(Identity, GuestPath)> {
+    let name = place::path_of(fd)?;
+    let (identity, path) = Identity::parse(&name)?;
+    Some((identity, GuestPath::from(path)))
 }
 
 /// The device of memory files: one for the whole machine.

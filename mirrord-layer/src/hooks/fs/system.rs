@@ -40,7 +40,7 @@ pub(crate) unsafe fn statvfs(process: &Process, path: *const c_char, out: *mut S
 
 /// # Safety
 /// `out` is null, or has room.
-unsafe fn fill<T>(out: *mut T, told: T) -> Outcome<c_int> {
+pub(super) unsafe fn fill<T>(out: *mut T, told: T) -> Outcome<c_int> {
     if out.is_null() {
         return Err(Errno(libc::EFAULT));
     }
@@ -49,7 +49,8 @@ unsafe fn fill<T>(out: *mut T, told: T) -> Outcome<c_int> {
     Ok(0)
 }
 
-fn ask(path: GuestPath) -> Outcome<FileSystemStat> {
+/// Asks for the attributes of a file system there.
+pub(super) fn ask(path: GuestPath) -> Outcome<FileSystemStat> {
     match way::ask(FsCall::StatFs(path))? {
         FsAnswer::FileSystem(told) => Ok(told),
         _ => Err(Errno(libc::EIO)),

@@ -10,7 +10,12 @@ pub(super) unsafe fn call(number: c_long, arguments: Arguments) -> Option<c_long
     unsafe { relative(number, arguments) }
         // SAFETY: as above.
         .or_else(|| unsafe { absolute(number, arguments) })
+        // SAFETY: as above.
+        .or_else(|| unsafe { by_descriptor(number, arguments) })
 }
+
+/// `fchmodat2(2)` (Linux 6.6), the same on all machines.
+const FCHMODAT2: c_long = 452;
 
 /// Calls that begin with a directory.
 unsafe fn relative(number: c_long, arguments: Arguments) -> Option<c_long> {
@@ -40,6 +45,7 @@ unsafe fn relative(number: c_long, arguments: Arguments) -> Option<c_long> {
         libc::SYS_linkat => call!(fs::linkat, int(dir), pointer(path), int(c), pointer(d), int(e)),
         libc::SYS_symlinkat => call!(fs::symlinkat, pointer(dir), int(path), pointer(c)),
         libc::SYS_fchmodat => call!(fs::fchmodat, int(dir), pointer(path), mode(c), 0),
+        FCHMODAT2 => call!(fs::fchmodat, int(dir), pointer(path), mode(c), int(d)),
         libc::SYS_fchownat => {
             call!(fs::fchownat, int(dir), pointer(path), unsigned(c), unsigned(d), int(e))
         }
@@ -70,6 +76,25 @@ unsafe fn absolute(number: c_long, arguments: Arguments) -> Option<c_long> {
         }
         libc::SYS_removexattr => call!(fs::removexattr, pointer(path), pointer(b)),
         libc::SYS_lremovexattr => call!(fs::lremovexattr, pointer(path), pointer(b)),
+        _ => None,
+    }
+}
+
+/// Calls on descriptors.
+unsafe fn by_descriptor(number: c_long, arguments: Arguments) -> Option<c_long> {
+    let [fd, b, c, d, e, _] = arguments;
+    match number {
+        libc::SYS_fstat => call!(fs::fstat, int(fd), pointer(b)),
+        libc::SYS_fstatfs => call!(fs::fstatfs, int(fd), pointer(b)),
+        libc::SYS_fchmod => call!(fs::fchmod, int(fd), mode(b)),
+        libc::SYS_fchown => call!(fs::fchown, int(fd), unsigned(b), unsigned(c)),
+        libc::SYS_utimensat if b == 0 && d == 0 => call!(fs::futimens, int(fd), pointer(c)),
+        libc::SYS_fgetxattr => call!(fs::fgetxattr, int(fd), pointer(b), pointer(c), size(d)),
+        libc::SYS_flistxattr => call!(fs::flistxattr, int(fd), pointer(b), size(c)),
+        libc::SYS_fsetxattr => {
+            call!(fs::fsetxattr, int(fd), pointer(b), pointer(c), size(d), int(e))
+        }
+        libc::SYS_fremovexattr => call!(fs::fremovexattr, int(fd), pointer(b)),
         _ => None,
     }
 }
