@@ -3,8 +3,8 @@
 use std::{
     fs::File,
     io::{Read, Write},
-    net::TcpStream,
-    os::unix::fs::FileExt,
+    net::{SocketAddr, SocketAddrV4, TcpStream},
+    os::{fd::AsRawFd, unix::fs::FileExt},
     process::{Child, ChildStderr, Command, Stdio},
     sync::mpsc,
     thread,
@@ -22,7 +22,7 @@ use mirrord_tests::{
 };
 
 use nix::sys::{
-    socket::{setsockopt, sockopt},
+    socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, setsockopt, socket, sockopt},
     time::{TimeVal, TimeValLike},
 };
 
@@ -239,7 +239,10 @@ fn a_listener_is_subscribed_again_at_the_next_agent() {
 #[test]
 fn an_agent_that_never_answers_is_told_with_its_address() {
     let mut guest = crate::stage::guest();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port that is taken, so that no other story gets it, and at which nobody listens.
+    let taken = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(taken.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+    let nobody: SocketAddr = SocketAddrV4::from(getsockname::<SockaddrIn>(taken.as_raw_fd()).unwrap()).into();
     let place = Place::Address(AddressPlace {
         address: nobody,
         communication_timeout: 1,
