@@ -55,9 +55,12 @@ pub(crate) async fn lane(
         let fault = Fault::with_words(libc::EAGAIN, "too many guests have lanes of their own");
         return answer(lane, &Err::<(), _>(fault)).await;
     };
+    // The thread waits in the kernel; the runtime only ends it. Whoever is told that it has a lane has one.
+    let socket = match lane.as_fd().try_clone_to_owned() {
+        Ok(socket) => socket,
+        Err(error) => return answer(lane, &Err::<(), _>(Fault::from(error))).await,
+    };
     answer(lane, &Ok::<(), Fault>(())).await?;
-    // From here on the thread waits in the kernel; the runtime only ends it.
-    let socket = lane.as_fd().try_clone_to_owned()?;
     rustix::io::ioctl_fionbio(&socket, false)?;
     let (there, theirs, rest) = (agent.clone(), session.clone(), reader.into_rest());
     let thread = agent.hands.spawn_blocking(move || {

@@ -198,7 +198,7 @@ impl Moment<'_> {
         match deed {
             "read_small" | "read_big" | "look" | "write" => DISK.contains(&outcome),
             "connect" | "talk" | "datagram" | "listen" | "serve" => NETWORK.contains(&outcome),
-            "name" => ["Temporary failure in name resolution", "EIO"].contains(&outcome),
+            "name" => ["Temporary failure in name resolution", "System error"].contains(&outcome),
             "child" => outcome == "1 Input/output error",
             _ => false,
         }
@@ -213,7 +213,7 @@ fn is_unsupervised(outcome: &str) -> bool {
         || outcome.ends_with("Function not implemented")
         // Of the loader of a program whose libraries it cannot open.
         || outcome.starts_with("127")
-        || outcome == "Temporary failure in name resolution"
+        || ["Temporary failure in name resolution", "System error"].contains(&outcome)
         // Of a resolver that finds none of its files.
         || outcome == "Name or service not known"
 }

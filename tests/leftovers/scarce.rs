@@ -188,7 +188,7 @@ fn starved(name: &str) {
 
 /// What a kernel says that has nothing left, or whose network comes and goes.
 fn may_say(line: &str) -> bool {
-    const SCARCE: [&str; 13] = [
+    const SCARCE: [&str; 14] = [
         "well",
         "ENFILE",
         "EMFILE",
@@ -201,8 +201,9 @@ fn may_say(line: &str) -> bool {
         "ECONNREFUSED",
         "EPIPE",
         "Temporary failure in name resolution",
-        // Of a resolver that cannot open its files.
+        // Of a resolver that cannot open its files, or a socket.
         "Name or service not known",
+        "System error",
     ];
     let Some((_, outcome)) = line.rsplit_once(": ").and_then(|(words, _)| words.split_once(' ')) else {
         return line == "busy" || line.starts_with("mirrord");

@@ -29,6 +29,21 @@ pub(crate) type Outcome = Result<(FsAnswer, Option<OwnedFd>), Fault>;
 /// # Errors
 /// The kernel's, as the target would see it.
 pub(crate) fn perform(root: &Root, files: &Files, call: &FsCall) -> Outcome {
+    do_call(root, files, call).map_err(|fault| scarce(call, fault))
+}
+
+/// It is we who have no descriptors left, and not the guest: what a kernel says that has nothing left itself. Only an
+/// open needs one in the eyes of a guest.
+fn scarce(call: &FsCall, fault: Fault) -> Fault {
+    let errno = match (fault.errno, call) {
+        (libc::EMFILE | libc::ENFILE, FsCall::Open { .. }) => libc::ENFILE,
+        (libc::EMFILE | libc::ENFILE, _) => libc::ENOMEM,
+        _ => return fault,
+    };
+    Fault::with_words(errno, "the agent has no descriptors left")
+}
+
+fn do_call(root: &Root, files: &Files, call: &FsCall) -> Outcome {
     if let FsCall::Open { path, flags, mode, want } = call {
         return open::open(root, files, path, *flags, *mode, *want);
     }
@@ -61,4 +76,21 @@ pub(crate) fn fault(errno: Errno) -> Fault {
 
 fn bytes(bytes: impl Into<Vec<u8>>) -> FsAnswer {
     FsAnswer::Bytes(ByteBuf::from(bytes.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use mirrord_protocol::{GuestPath, agent::fs::Want};
+
+    use super::*;
+
+    #[test]
+    fn without_a_descriptor_of_ours_a_call_says_what_its_kernel_could() {
+        let path = || GuestPath::from("/x");
+        let stat = FsCall::Stat { path: path(), follow: true };
+        let open = FsCall::Open { path: path(), flags: 0, mode: 0, want: Want::Descriptor };
+        let told = |call, errno| scarce(call, Fault::os(errno)).errno;
+        assert_eq!([told(&open, libc::EMFILE), told(&stat, libc::EMFILE)], [libc::ENFILE, libc::ENOMEM]);
+        assert_eq!([told(&open, libc::ENOENT), told(&stat, libc::ENOENT)], [libc::ENOENT; 2]);
+    }
 }

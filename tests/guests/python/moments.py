@@ -125,7 +125,13 @@ def datagram():
 
 
 def name():
-    address = socket.getaddrinfo('redis.shop', 6379, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
+    try:
+        address = socket.getaddrinfo('redis.shop', 6379, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
+    except socket.gaierror:
+        raise
+    except OSError:
+        # EAI_SYSTEM: where `socket` or `open` fails within, glibc leaves errno as it was before, whatever that is.
+        raise socket.gaierror(socket.EAI_SYSTEM, 'System error')
     if not address.startswith('10.77.0.'):
         told(f'name WRONG: {address}')
 
