@@ -305,3 +305,21 @@ fn datagrams_go_through_a_relay_for_each_destination() {
     assert_eq!(peer.ip(), std::net::IpAddr::from(POD));
     assert_ne!(peer.port(), 7002);
 }
+
+/// As by the kernel there: whoever sends where no way leads is told so by the call.
+#[test]
+fn a_datagram_to_an_unreachable_network_fails_at_once() {
+    let stage = Stage::new(DataPath::Proxied);
+    let layer = stage.layer();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let ask = |to: &str| {
+        let (inode, from) = (inode(&socket), socket.local_addr().unwrap());
+        layer.socket(SocketQuestion::DatagramRelay { inode, from, to: to.parse().unwrap() })
+    };
+    for to in ["203.0.113.1:9", "[2001:db8::1]:9"] {
+        assert_eq!(ask(to).unwrap_err().errno, libc::ENETUNREACH, "{to}");
+    }
+    // Nor does that keep it from being sent where one leads.
+    assert!(matches!(ask("10.77.0.2:7").unwrap().0, SocketAnswer::Relay(_)));
+    assert_eq!(ask("203.0.113.1:9").unwrap_err().errno, libc::ENETUNREACH);
+}

@@ -43,6 +43,10 @@ use super::{
     relay::Relays,
 };
 
+/// For how long a destination to which a way led counts as reachable, and for how many it is remembered.
+const WAY_TIME: Duration = Duration::from_secs(5);
+const MOST_WAYS: usize = 1024;
+
 /// The largest datagram there is.
 const LARGEST: usize = 65_535;
 
@@ -70,6 +74,8 @@ pub(crate) struct Datagrams {
     addresses: Arc<[IpAddr]>,
     queries: Queries,
     sockets: Arc<AsyncMutex<HashMap<SocketInode, Arc<GuestSocket>>>>,
+    /// When a way led to a destination.
+    ways: Arc<Mutex<HashMap<IpAddr, Instant>>>,
 }
 
 /// A socket of a guest, and its counterpart there.
@@ -115,7 +121,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Datagrams {
     /// No datagrams yet.
     pub(crate) fn new(agent: Agent, relays: Relays, addresses: &[IpAddr], queries: Queries) -> Self {
-        Self { agent, relays, addresses: addresses.into(), queries, sockets: Arc::default() }
+        let (addresses, sockets, ways) = (addresses.into(), Arc::default(), Arc::default());
+        Self { agent, relays, addresses, queries, sockets, ways }
     }
 
     /// Where datagrams of a socket to a destination are to be sent.
@@ -188,22 +195,15 @@ impl Datagrams {
         to: SocketAddr,
         connected: Option<OwnedFd>,
     ) -> Result<SocketAddr, Fault> {
-        let own = match connected {
-            Some(_) => Some(self.source_there(to).await?),
-            None => None,
-        };
-        let mut sockets = self.sockets.lock().await;
-        let socket = match sockets.get(&inode) {
-            Some(socket) if !socket.outbox.is_closed() => socket.clone(),
-            _ => {
-                let socket = self.open(inode, from, to).await?;
-                sockets.insert(inode, socket.clone());
-                socket
-            }
-        };
-        drop(sockets);
+        let (way, socket) =
+            tokio::join!(self.find_way(to, connected.is_some()), self.find_or_open(inode, from, to));
+        // Without a way the call fails, as the kernel there would fail it.
+        let (own, socket) = (way?, socket?);
         if from.port() != 0 {
             *lock(&socket.from) = from;
+        }
+        if lock(&socket.routes).is_empty() {
+            *lock(&socket.last) = Last { peer: to, own: None };
         }
         let relay = socket.route(to)?;
         if let Some(connected) = connected {
@@ -211,6 +211,41 @@ impl Datagrams {
             socket.keep(connected);
         }
         Ok(relay)
+    }
+
+    async fn find_or_open(
+        &self,
+        inode: SocketInode,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<Arc<GuestSocket>, Fault> {
+        let mut sockets = self.sockets.lock().await;
+        match sockets.get(&inode) {
+            Some(socket) if !socket.outbox.is_closed() => Ok(socket.clone()),
+            _ => {
+                let socket = self.open(inode, from, to).await?;
+                sockets.insert(inode, socket.clone());
+                Ok(socket)
+            }
+        }
+    }
+
+    /// Finds out whether a way leads there, and from which address of the target's if that is wanted. For a moment the
+    /// answer holds for all who only want to send.
+    async fn find_way(&self, to: SocketAddr, wants_own: bool) -> Result<Option<IpAddr>, Fault> {
+        let is_known = lock(&self.ways).get(&to.ip()).is_some_and(|since| since.elapsed() < WAY_TIME);
+        if is_known && !wants_own {
+            return Ok(None);
+        }
+        let own = self.source_there(to).await?;
+        let mut ways = lock(&self.ways);
+        if ways.len() >= MOST_WAYS {
+            ways.retain(|_, since| since.elapsed() < WAY_TIME);
+        }
+        if ways.len() < MOST_WAYS {
+            ways.insert(to.ip(), Instant::now());
+        }
+        Ok(Some(own))
     }
 
     /// From which address the target sends to another.
@@ -246,7 +281,7 @@ impl Datagrams {
         let writing = tokio::spawn(send_there(lane_write, datagrams_rx));
         let (datagrams, receiving) = (self.clone(), socket.clone());
         tokio::spawn(async move {
-            receive_from_there(inode, &receiving, lane_read, reader).await;
+            datagrams.receive(inode, &receiving, lane_read, reader).await;
             writing.abort();
             let mut sockets = datagrams.sockets.lock().await;
             if sockets.get(&inode).is_some_and(|socket| Arc::ptr_eq(socket, &receiving)) {
@@ -256,6 +291,38 @@ impl Datagrams {
             lock(&receiving.routes).clear();
         });
         Ok(socket)
+    }
+
+    /// Takes in what comes from there, until the lane ends or the guest's socket is gone.
+    async fn receive(
+        &self,
+        inode: SocketInode,
+        socket: &Arc<GuestSocket>,
+        mut lane: OwnedReadHalf,
+        mut reader: FrameReader,
+    ) {
+        let mut check = tokio::time::interval_at(Instant::now() + CHECK_TIME, CHECK_TIME);
+        loop {
+            tokio::select! {
+                frame = lane::read_frame(&mut lane, &mut reader) => {
+                    let Ok(frame) = frame else { return };
+                    match wire::decode(&frame) {
+                        Ok(Datagram::Data(peer, bytes)) => socket.deliver(addr::plain(peer), &bytes).await,
+                        Ok(Datagram::Failed(peer, errno)) => {
+                            tracing::debug!(%peer, errno, "a datagram was refused");
+                            lock(&self.ways).remove(&addr::plain(peer).ip());
+                            socket.refuse(addr::plain(peer));
+                        }
+                        Err(error) => return tracing::warn!(%error, "a lane of datagrams makes no sense"),
+                    }
+                }
+                _ = check.tick() => {
+                    if alive::datagrams().is_ok_and(|alive| !alive.contains(&inode)) {
+                        return;
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -404,35 +471,6 @@ async fn send_there(mut lane: OwnedWriteHalf, mut datagrams_rx: mpsc::Receiver<D
         let Ok(frame) = encode_frame(&datagram) else { continue };
         if lane.write_all(&frame).await.is_err() {
             return;
-        }
-    }
-}
-
-async fn receive_from_there(
-    inode: SocketInode,
-    socket: &Arc<GuestSocket>,
-    mut lane: OwnedReadHalf,
-    mut reader: FrameReader,
-) {
-    let mut check = tokio::time::interval_at(Instant::now() + CHECK_TIME, CHECK_TIME);
-    loop {
-        tokio::select! {
-            frame = lane::read_frame(&mut lane, &mut reader) => {
-                let Ok(frame) = frame else { return };
-                match wire::decode(&frame) {
-                    Ok(Datagram::Data(peer, bytes)) => socket.deliver(addr::plain(peer), &bytes).await,
-                    Ok(Datagram::Failed(peer, errno)) => {
-                        tracing::debug!(%peer, errno, "a datagram was refused");
-                        socket.refuse(addr::plain(peer));
-                    }
-                    Err(error) => return tracing::warn!(%error, "a lane of datagrams makes no sense"),
-                }
-            }
-            _ = check.tick() => {
-                if alive::datagrams().is_ok_and(|alive| !alive.contains(&inode)) {
-                    return;
-                }
-            }
         }
     }
 }
