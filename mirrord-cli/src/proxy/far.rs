@@ -82,7 +82,8 @@ impl Far {
             hint: None,
         })?;
         *far = Some(Self::Here(process));
-        let greeted = tokio::time::timeout(AGENT_TIME, Link::greet(lanes, order.owner.clone(), events)).await;
+        let greeting = Link::greet(lanes, Duration::ZERO, order.owner.clone(), events);
+        let greeted = tokio::time::timeout(AGENT_TIME, greeting).await;
         let greeted = greeted.unwrap_or_else(|_| Err(Fault::os(libc::ETIMEDOUT)));
         match greeted {
             Ok(link) => Ok(Agent::only(link)),

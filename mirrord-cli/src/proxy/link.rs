@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use mirrord_protocol::{
     agent::{
         AgentAnswer, AgentCall, FromAgent, Hello, LaneKey, LaneOpen, ToAgent, Welcome,
         control::{Farewell, Level, LogLine},
+        fs::FsAnswer,
         incoming::Arrival,
     },
     fault::Fault,
@@ -30,9 +32,13 @@ use rustix::net::{Shutdown, shutdown};
 use tokio::{
     io::unix::AsyncFd,
     sync::{Notify, mpsc, oneshot},
+    time::Instant,
 };
 
 use super::{lane::Lanes, rights};
+
+/// How often it is looked whether somebody has waited for too long.
+const GLANCE: Duration = Duration::from_secs(5);
 
 static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
@@ -63,6 +69,9 @@ impl std::fmt::Debug for Link {
 
 struct Inner {
     id: u64,
+    began: Instant,
+    /// How much longer an answer may take than from an agent that is here.
+    distance: Duration,
     lanes: Lanes,
     key: LaneKey,
     control: AsyncFd<OwnedFd>,
@@ -99,8 +108,14 @@ pub(crate) async fn wait(call: AgentCall, ask: impl FnOnce(AgentCall, Tell)) -> 
 }
 
 impl Link {
-    /// Says hello on the control lane, and listens to the agent from then on.
-    pub(crate) async fn greet(lanes: Lanes, owner: String, events: Events) -> Result<Self, Fault> {
+    /// Says hello on the control lane, and listens to the agent from then on. `distance` is how long the way to it may
+    /// be interrupted.
+    pub(crate) async fn greet(
+        lanes: Lanes,
+        distance: Duration,
+        owner: String,
+        events: Events,
+    ) -> Result<Self, Fault> {
         let control = lanes.open(&LaneOpen::Control(Hello { version: Version::OURS, owner }))?;
         let control = rights::watch(control.into())?;
         let mut inbox = Inbox::default();
@@ -115,6 +130,8 @@ impl Link {
         };
         let link = Self(Arc::new(Inner {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
+            began: Instant::now(),
+            distance,
             lanes,
             key,
             control,
@@ -151,7 +168,8 @@ impl Link {
         tell: impl FnOnce(Outcome) + Send + 'static,
     ) {
         let waiter = Waiter { fault: lost::fault(&call), tell: Box::new(tell) };
-        let begun = lock(&self.0.pending).begin(waiter);
+        let until = self.0.began.elapsed() + lost::patience(&call) + self.0.distance;
+        let begun = lock(&self.0.pending).begin(waiter, until);
         let id = match begun {
             Ok(id) => id,
             Err(waiter) => return (waiter.tell)(Err(waiter.fault)),
@@ -233,8 +251,16 @@ impl Link {
 
     async fn listen(self, mut inbox: Inbox, events: Events) {
         let mut farewell = None;
+        let mut glance = tokio::time::interval(GLANCE);
         loop {
-            let frame = match inbox.next(&self.0.control).await {
+            let received = tokio::select! {
+                received = inbox.next(&self.0.control) => received,
+                _ = glance.tick() => {
+                    self.give_up_overdue();
+                    continue;
+                }
+            };
+            let frame = match received {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(error) => {
@@ -262,13 +288,25 @@ impl Link {
         drop(events.send(Event::Gone(self, farewell)));
     }
 
+    /// Tells whoever has waited too long: no call is answered never.
+    fn give_up_overdue(&self) {
+        let overdue = lock(&self.0.pending).finish_overdue(self.0.began.elapsed());
+        for Waiter { fault, tell } in overdue {
+            tracing::warn!("the agent has not answered a call in time");
+            tell(Err(Fault::with_words(fault.errno, "the agent does not answer")));
+        }
+    }
+
     fn handle(&self, message: FromAgent, inbox: &mut Inbox, events: &Events) -> Result<(), ()> {
         match message {
             FromAgent::Answer { id, outcome, descriptor } => {
                 let descriptor = inbox.take_descriptor(descriptor)?;
                 let waiter = lock(&self.0.pending).finish(id);
                 let Some(waiter) = waiter else {
-                    tracing::warn!(%id, "agent answered what nobody asked");
+                    tracing::warn!(%id, "agent answered what nobody asked, or waited for");
+                    if let Ok(AgentAnswer::Fs(FsAnswer::Opened { file: Some(file), .. })) = outcome {
+                        self.ask(AgentCall::Close(file), None, drop);
+                    }
                     return Ok(());
                 };
                 (waiter.tell)(match descriptor {
@@ -280,7 +318,9 @@ impl Link {
             FromAgent::Arrival(arrival) => {
                 let connection = match inbox.take_descriptor(arrival.descriptor)? {
                     Rider::Lost => {
-                        tracing::error!(?arrival, "lost a connection: no descriptors are left");
+                        tracing::error!(?arrival, "cannot take a connection: no descriptors are left");
+                        // The agent's own of it goes to the target.
+                        self.ask(AgentCall::Return(arrival.id), None, drop);
                         return Ok(());
                     }
                     Rider::None => None,
@@ -369,3 +409,6 @@ impl Inbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! What a call fails with when the agent that should have answered is gone.
 
+use std::time::Duration;
+
 use mirrord_protocol::{
     agent::{AgentCall, fs::FsCall},
     fault::Fault,
@@ -23,6 +25,13 @@ pub fn fault(call: &AgentCall) -> Fault {
         _ => EPIPE,
     };
     Fault::with_words(errno, "the agent is gone")
+}
+
+/// How long an answer is waited for, of an agent that seems to live: it may be stopped, or a file system there hang.
+/// Resolvers have their own limits, which are theirs to keep.
+#[must_use]
+pub fn patience(call: &AgentCall) -> Duration {
+    Duration::from_secs(if matches!(call, AgentCall::Dns(_)) { 180 } else { 60 })
 }
 
 /// Whether a call changes nothing, so that it may be asked again of another agent.
