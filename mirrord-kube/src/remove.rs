@@ -24,7 +24,7 @@ use crate::{
     client::Cluster,
     launch::state::phase,
     manifest::{LABEL_AGENT, LABEL_OURS},
-    problem::Ask,
+    problem::{Ask, ClusterError},
 };
 
 /// How long an agent that has lost its last session may take to be seen ended: it undoes what it did, and a kubelet
@@ -55,6 +55,20 @@ pub async fn remove(cluster: &Cluster, agent: &AgentPod) {
 pub async fn delete(cluster: &Cluster, agent: &AgentPod) {
     if let Some(job) = &agent.job {
         delete_job(cluster, &agent.namespace, job, None).await;
+    }
+}
+
+/// Why the Job of `agent` could not be deleted at the end, if that is not allowed: asked by a deletion that is none.
+pub async fn denied(cluster: &Cluster, agent: &AgentPod) -> Option<ClusterError> {
+    let job = agent.job.as_ref()?;
+    let jobs: Api<Job> = Api::namespaced(cluster.client(), &agent.namespace);
+    let params = DeleteParams { dry_run: true, ..DeleteParams::default() };
+    match tokio::time::timeout(PATIENCE, jobs.delete(job, &params)).await {
+        Ok(Err(error)) if is_denied(&error) => {
+            let ask = Ask::new("delete", "batch", "jobs").within(&agent.namespace).of(job);
+            Some(cluster.problem(ask, error))
+        }
+        _ => None,
     }
 }
 

@@ -6,7 +6,7 @@ use mirrord_config::handoff::{DataPath, Facts, Handoff};
 use mirrord_core::{addr, proxy::nodes::Numbers, rules::mapping::Mapping};
 use mirrord_protocol::{
     GuestPath,
-    agent::{AgentAnswer, AgentCall, control::TargetDescription, env::Environment},
+    agent::{AgentAnswer, AgentCall, control::TargetDescription, env::Environment, fs::FileStat},
     fault::Fault,
 };
 use tokio_seqpacket::UnixSeqpacketListener;
@@ -54,12 +54,20 @@ pub(crate) async fn prepare(
         Duration::from_secs(order.idle_timeout),
         &address,
     )?;
-    let target = describe(agent).await?;
-    let environment = fetch_environment(order, agent).await?;
+    let mount = mount.filter(|_| order.data_path == DataPath::Proxied);
+    // Side by side: an agent may be far away.
+    let root = async {
+        match &mount {
+            Some(_) => files::stat(agent, GuestPath::from("/")).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let (target, environment, root) =
+        tokio::try_join!(describe(agent), fetch_environment(order, agent), root)?;
     let files = match order.data_path {
         DataPath::Passed => Files::Passed(agent.clone()),
         DataPath::Proxied => {
-            Files::Proxied(agent.clone(), start_fuse(agent, mount).await?, Copies::default())
+            Files::Proxied(agent.clone(), start_fuse(agent, mount.zip(root)).await?, Copies::default())
         }
     };
     let path_prefix = files.path_prefix().await?;
@@ -118,9 +126,9 @@ pub(crate) async fn prepare(
 }
 
 /// The file system of the proxied data path; a session without one still reads files.
-async fn start_fuse(agent: &Agent, mount: Option<Mount>) -> Result<Option<Fuse>, Fault> {
-    let Some(mount) = mount else { return Ok(None) };
-    let numbers = Numbers::new(&files::stat(agent, GuestPath::from("/")).await?);
+async fn start_fuse(agent: &Agent, place: Option<(Mount, FileStat)>) -> Result<Option<Fuse>, Fault> {
+    let Some((mount, root)) = place else { return Ok(None) };
+    let numbers = Numbers::new(&root);
     let attributes = Attributes { device: mount.device_number()?, numbers, only_us: mount.only_us };
     let agent = agent.clone();
     let starting = tokio::task::spawn_blocking(move || Fuse::start(mount, agent, attributes));

@@ -54,6 +54,19 @@ async fn a_job_whose_pod_is_gone_is_deleted_unless_it_is_making_another() {
 }
 
 #[tokio::test]
+async fn whoever_may_not_delete_jobs_is_told_with_the_rule_and_nothing_is_deleted_by_asking() {
+    let server = ApiServer::start().await;
+    assert!(denied(&server.cluster().await, &agent(Some("agent"))).await.is_none());
+    server.forbids("DELETE", "/apis/batch/v1/namespaces/shop/jobs/agent");
+    let why = denied(&server.cluster().await, &agent(Some("agent"))).await.unwrap();
+    assert!(why.to_string().contains("jobs"), "{why}");
+    assert!(why.hint().unwrap().contains("delete"), "{:?}", why.hint());
+    let asked: Vec<_> = server.asked().into_iter().filter(|asked| asked.line.starts_with(JOB)).collect();
+    assert_eq!(asked.len(), 2);
+    assert!(asked.iter().all(|asked| asked.body.get("dryRun") == Some(&json!(["All"]))), "{asked:?}");
+}
+
+#[tokio::test]
 async fn an_agent_that_serves_others_stays() {
     let server = ApiServer::start().await;
     server.has(POD, pod("Running")).shows(PODS, &pod("Running"));

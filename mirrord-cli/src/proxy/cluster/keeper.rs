@@ -130,6 +130,7 @@ impl Keeper {
             trunks: JoinSet::new(),
         };
         keeper.agent.keep();
+        keeper.tell_of_removal(&first);
         keeper.admit(first);
         keeper.follow();
         keeper
@@ -288,6 +289,17 @@ impl Keeper {
             }
         });
         self.members.insert(key, Member { standing, away: None, was_told: false });
+    }
+
+    /// Tells the developer now if the agent cannot be removed at the end: then nobody reads any more.
+    fn tell_of_removal(&mut self, standing: &Standing) {
+        let Some(agent) = standing.agent.clone() else { return };
+        let (reach, complaints) = (self.reach.clone(), self.complaints.clone());
+        self.tasks.spawn(async move {
+            if let Some(words) = reach.cannot_remove(&agent).await {
+                complaints.tell(&words);
+            }
+        });
     }
 
     /// An agent or its pod is gone.

@@ -187,6 +187,14 @@ impl Reach {
         }
     }
 
+    /// Why an agent could not be removed at the end, if that is not allowed: in words, with what can be done.
+    pub(super) async fn cannot_remove(&self, agent: &AgentPod) -> Option<String> {
+        let Ground::Cluster(cluster, _) = &self.ground else { return None };
+        let denied = remove::denied(cluster, agent).await?;
+        let hint = denied.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        Some(format!("the agent's job stays after the session until the cluster removes it: {denied}{hint}"))
+    }
+
     async fn launch(
         &self,
         cluster: &Cluster,
@@ -240,7 +248,8 @@ impl Reach {
             Ok(connected) => connected,
             Err(source) => return Err(Trouble::Trunk { place, source }),
         };
-        let greeting = Link::greet(Lanes::There(trunk.clone()), self.owner.clone(), events);
+        let distance = self.patience.communication;
+        let greeting = Link::greet(Lanes::There(trunk.clone()), distance, self.owner.clone(), events);
         let greeted = tokio::time::timeout(GREET_TIME, greeting).await;
         match greeted.unwrap_or_else(|_| Err(Fault::os(libc::ETIMEDOUT))) {
             Ok(link) => Ok(Standing { target, agent, trunk, trunk_events, link }),
