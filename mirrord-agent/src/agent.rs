@@ -61,6 +61,8 @@ pub(crate) struct Agent {
     /// Who may have a lane of calls.
     pub(crate) call_lanes: Arc<Semaphore>,
     sessions: Mutex<Sessions>,
+    /// How many sessions have begun, and have not given back what they had.
+    n_sessions: watch::Sender<usize>,
     /// How many lanes of bytes or datagrams are carried.
     n_carried: Arc<watch::Sender<usize>>,
 }
@@ -153,7 +155,8 @@ impl Agent {
     pub(crate) fn new(target: Target, incoming: Incoming, hands: Handle, dns: DnsOptions) -> Self {
         let (sessions, n_carried) = (Mutex::default(), Arc::default());
         let call_lanes = Arc::new(Semaphore::new(calls::MAX_LANES));
-        Self { target, incoming, hands, dns, call_lanes, sessions, n_carried }
+        let n_sessions = watch::Sender::default();
+        Self { target, incoming, hands, dns, call_lanes, sessions, n_sessions, n_carried }
     }
 
     /// One lane more is carried.
@@ -214,6 +217,7 @@ impl Agent {
         let (session, news) = make(sessions.last);
         let session = Arc::new(session);
         sessions.living.insert(key, session.clone());
+        self.n_sessions.send_modify(|n_sessions| *n_sessions += 1);
         (session, news)
     }
 
@@ -221,6 +225,16 @@ impl Agent {
         let Some(session) = self.sessions().living.remove(key) else { return };
         session.end();
         self.incoming.client_gone(session.client).await;
+        self.n_sessions.send_modify(|n_sessions| *n_sessions -= 1);
+    }
+
+    /// Waits until those whose proxy is gone have been heard to their last word, and have given everything back.
+    pub(crate) async fn hear_out(&self) {
+        let mut n_sessions = self.n_sessions.subscribe();
+        let heard = n_sessions.wait_for(|n_sessions| *n_sessions == 0);
+        if tokio::time::timeout(LAST_WORDS, heard).await.is_err() {
+            tracing::warn!("a proxy is gone, but its session does not end");
+        }
     }
 
     /// Tells all sessions that the agent goes.

@@ -76,6 +76,9 @@ pub(crate) async fn serve(
         agent.say_farewell(farewell).await;
         agent.cut_all();
     }
+    if matches!(over, Over::Closed(_)) {
+        agent.hear_out().await;
+    }
     agent.incoming.shutdown().await;
     if matches!(over, Over::Closed(Parting::InOrder)) {
         agent.drain().await;

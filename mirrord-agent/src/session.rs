@@ -229,9 +229,8 @@ async fn tell(agent: &Arc<Agent>, session: &Arc<Session>, news: &mut mpsc::Unbou
     while let Some(news) = news.recv().await {
         match news {
             News::Arrival(arrival, socket) => {
-                let kept = socket.as_ref().and_then(|socket| socket.try_clone().ok());
                 if !session.say(&FromAgent::Arrival(arrival), socket).await {
-                    agent.incoming.return_arrival(session.client, arrival.id, kept).await;
+                    agent.incoming.return_arrival(session.client, arrival.id, None).await;
                     return;
                 }
             }
@@ -270,6 +269,11 @@ async fn listen(
             }
             AgentCall::Close(file) => {
                 session.files.close(file);
+                session.answer(id, DONE).await;
+            }
+            // In its order: if this was said, the end of the lane comes too late to give the connection back.
+            AgentCall::Accepted(arrival) => {
+                agent.incoming.forget_arrival(session.client, arrival).await;
                 session.answer(id, DONE).await;
             }
             AgentCall::Fs(call) => {
@@ -368,6 +372,7 @@ async fn perform(
         | AgentCall::Socket(_)
         | AgentCall::Route(_)
         | AgentCall::Close(_)
+        | AgentCall::Accepted(_)
         | AgentCall::Fs(_) => Err(Fault::os(libc::ENOSYS)),
     }
 }

@@ -131,6 +131,7 @@ fn calls_of_the_agent_keep_their_bytes() {
             }),
         ),
         ("return", AgentCall::Return(ArrivalId(4))),
+        ("accepted", AgentCall::Accepted(ArrivalId(4))),
         ("close", AgentCall::Close(RemoteFd(3))),
         ("route", AgentCall::Route("[2001:db8::1]:53".parse().unwrap())),
     ];

@@ -21,7 +21,7 @@ use std::{
 use envoy::{Agent, Lane, SOON, Session};
 use mirrord_protocol::{
     agent::{
-        AgentCall, FromAgent, LaneOpen, ToAgent,
+        AgentAnswer, AgentCall, FromAgent, LaneOpen, ToAgent,
         incoming::{Arrival, Port, SubscribeCall, Wish},
         outgoing::Destination,
     },
@@ -90,6 +90,7 @@ fn a_stolen_connection_rides_along_and_is_the_real_one() {
         let mut client = client(&agent, &session, ip);
         client.send(b"question");
         let (arrival, connection) = next_arrival(&mut session);
+        assert_eq!(session.call(AgentCall::Accepted(arrival.id)).unwrap().0, AgentAnswer::Done);
         assert_eq!((arrival.port, arrival.wish), (ECHO, Wish::Steal));
         assert_eq!(arrival.local, SocketAddr::new(ip.parse().unwrap(), ECHO.0));
         let mut stolen = TcpStream::from(connection.unwrap());

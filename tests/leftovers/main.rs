@@ -103,6 +103,65 @@ fn a_killed_agent_leaves_nothing() {
     killed("mirrord-agent");
 }
 
+/// How many connections wait at a listener of this machine to be accepted.
+fn n_waiting(port: u16) -> usize {
+    let own = format!(":{port:04X}");
+    let list = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let listener = list.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (words.get(1)?.ends_with(&own) && *words.get(3)? == "0A").then(|| words[4].to_owned())
+    });
+    let queue = listener.and_then(|queues| queues.split_once(':').map(|it| it.1.to_owned()));
+    queue.map_or(0, |queue| usize::from_str_radix(&queue, 16).unwrap())
+}
+
+/// What a guest has not accepted when its proxy dies was taken by nobody.
+#[test]
+fn connections_that_no_guest_has_accepted_go_to_the_target_when_the_proxy_dies() {
+    const DEAF: &str = r"
+import socket, sys, time
+ear = socket.create_server(('0.0.0.0', int(sys.argv[1])))
+print('listening', flush=True); time.sleep(1000)
+";
+    const ASK: &str = r"
+import socket
+asked = [socket.create_connection(('10.77.0.2', 8080), timeout=20) for _ in range(5)]
+for each in asked: each.sendall(b'GET / HTTP/1.0\r\n\r\n')
+print('asked', flush=True)
+for each in asked:
+    heard = b''
+    while not heard.endswith(b'bytes)\n'): heard += each.recv(1000) or b'an end, bytes)\n'
+    print(heard.decode(), flush=True)
+";
+    if system("python3").is_none() {
+        return mirrord_tests::ground::skip("no python3");
+    }
+    for data_path in DataPath::ALL {
+        let (pod, port) = (Pod::start().unwrap(), free_port());
+        let desk = Desk::new(&pod, data_path, &feature(port));
+        let mut guest = Running::start(desk.command("python3").args(["-c", DEAF, &port.to_string()]));
+        guest.says("listening");
+        let mut clients = Running::start(pod.command("python3").args(["-c", ASK]));
+        clients.says("asked");
+        eventually("all of them at the guest's door", Duration::from_secs(20), || {
+            assert!(!clients.has_ended(), "{data_path:?}: {}{}", clients.words(), guest.words());
+            (n_waiting(port) == 5).then_some(())
+        });
+        kill(Pid::from_raw(desk.find("intproxy")), Signal::SIGKILL).unwrap();
+        assert_eq!(clients.end(), 0, "{data_path:?}: {}", clients.words());
+        assert_eq!(
+            clients.words().matches("the shop itself").count(),
+            5,
+            "{data_path:?}: {}",
+            clients.words()
+        );
+        guest.signal(Signal::SIGKILL);
+        guest.end();
+        desk.look_for_sessions();
+        desk.assert_clean(&format!("a proxy that died before a guest accepted ({data_path:?})"));
+    }
+}
+
 /// The command is killed at moments that its own start decides: as soon as it has made one process more.
 #[test]
 fn a_command_killed_while_it_starts_leaves_nothing() {

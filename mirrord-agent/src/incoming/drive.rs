@@ -73,6 +73,11 @@ pub(super) enum Command {
         socket: Option<OwnedFd>,
         reply: oneshot::Sender<()>,
     },
+    Forget {
+        client: ClientId,
+        arrival: ArrivalId,
+        reply: oneshot::Sender<()>,
+    },
     Take {
         client: ClientId,
         arrival: ArrivalId,
@@ -83,11 +88,13 @@ pub(super) enum Command {
     },
 }
 
-/// A connection that waits for its client's lane.
+/// A connection that waits for its client's lane, or for its guest.
 #[derive(Debug)]
 enum Cargo {
     Stolen(Redirected),
     Mirrored(Hearing),
+    /// Ours of a connection that was passed: if its proxy dies before a guest has it, the target gets this.
+    Passed(OwnedFd),
 }
 
 /// The task's state.
@@ -97,6 +104,8 @@ pub(super) struct Driver {
     subscriptions: Subscriptions,
     captured: BTreeSet<Port>,
     arrivals: Arrivals<Cargo>,
+    /// Passed connections of which we had no descriptor for ourselves: only these can come back.
+    given: BTreeSet<ArrivalId>,
     redirection: Option<Redirecting>,
     capture: Option<Capturing>,
     passing: JoinSet<()>,
@@ -123,6 +132,7 @@ impl Driver {
             subscriptions: Subscriptions::default(),
             captured: BTreeSet::new(),
             arrivals: Arrivals::new(PATIENCE),
+            given: BTreeSet::new(),
             redirection: None,
             capture: None,
             passing: JoinSet::new(),
@@ -143,7 +153,9 @@ impl Driver {
                 redirected = next_redirected(self.redirection.as_mut()) => self.handle_redirected(redirected),
                 news = next_news(self.capture.as_mut()) => self.handle_news(news),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                    let overdue = self.arrivals.finish_overdue(self.began.elapsed());
+                    let mut overdue = self.arrivals.finish_overdue(self.began.elapsed());
+                    // Its guest may still come for it.
+                    overdue.retain(|cargo| !matches!(cargo, Cargo::Passed(_)));
                     self.pass_all(overdue);
                 }
                 Some(_) = self.passing.join_next() => {}
@@ -194,10 +206,17 @@ impl Driver {
                 self.take_back(client, arrival, socket);
                 let _ = reply.send(());
             }
+            Command::Forget { client, arrival, reply } => {
+                drop(self.arrivals.finish(client, arrival));
+                self.given.remove(&arrival);
+                let _ = reply.send(());
+            }
             Command::Take { client, arrival, reply } => {
-                let taken = self.arrivals.finish(client, arrival).map(|cargo| match cargo {
-                    Cargo::Stolen(redirected) => Taken::Stolen(redirected.stream),
-                    Cargo::Mirrored(hearing) => Taken::Mirrored(hearing),
+                let taken = self.arrivals.finish(client, arrival).and_then(|cargo| match cargo {
+                    Cargo::Stolen(redirected) => Some(Taken::Stolen(redirected.stream)),
+                    Cargo::Mirrored(hearing) => Some(Taken::Mirrored(hearing)),
+                    // Its client has it already.
+                    Cargo::Passed(_) => None,
                 });
                 let _ = reply.send(taken);
             }
@@ -307,13 +326,22 @@ impl Driver {
     }
 
     fn deliver_socket(&mut self, client: ClientId, port: Port, redirected: Redirected) {
-        let id = self.arrivals.number();
         let Redirected { peer, local, .. } = redirected;
+        let socket = match redirected.into_socket() {
+            Ok(socket) => socket,
+            Err(error) => return tracing::error!(%error, "lost a stolen connection"),
+        };
+        let id = match socket.try_clone() {
+            Ok(ours) => self.arrivals.begin(client, self.began.elapsed(), Cargo::Passed(ours)),
+            Err(error) => {
+                tracing::warn!(%error, "a connection will be lost if its proxy dies");
+                let id = self.arrivals.number();
+                self.given.insert(id);
+                id
+            }
+        };
         let arrival = Arrival { id, port, peer, local, wish: Wish::Steal, descriptor: true };
-        match redirected.into_socket() {
-            Ok(socket) => self.announce(client, arrival, Some(socket)),
-            Err(error) => tracing::error!(%error, "lost a stolen connection"),
-        }
+        self.announce(client, arrival, Some(socket));
     }
 
     fn announce(&mut self, client: ClientId, arrival: Arrival, socket: Option<OwnedFd>) {
@@ -324,12 +352,23 @@ impl Driver {
     }
 
     fn take_back(&mut self, client: ClientId, arrival: ArrivalId, socket: Option<OwnedFd>) {
-        let waiting = self.arrivals.finish(client, arrival);
-        self.pass_all(waiting.into_iter().collect());
-        match socket.map(Redirected::from_socket) {
-            Some(Ok(redirected)) => self.pass(redirected),
-            Some(Err(error)) => tracing::warn!(%error, "what was returned is no stolen connection"),
+        match self.arrivals.finish(client, arrival) {
+            // What came back with it is the same connection.
+            Some(waiting) => self.pass_all(vec![waiting]),
+            None if self.given.remove(&arrival) => {
+                if let Some(socket) = socket {
+                    self.pass_socket(socket);
+                }
+            }
+            // It was passed on when its client went, or was accepted.
             None => {}
+        }
+    }
+
+    fn pass_socket(&mut self, socket: OwnedFd) {
+        match Redirected::from_socket(socket) {
+            Ok(redirected) => self.pass(redirected),
+            Err(error) => tracing::warn!(%error, "what was returned is no stolen connection"),
         }
     }
 
@@ -339,6 +378,7 @@ impl Driver {
                 Cargo::Stolen(redirected) => self.pass(redirected),
                 // The target has heard it all along.
                 Cargo::Mirrored(hearing) => drop(hearing),
+                Cargo::Passed(socket) => self.pass_socket(socket),
             }
         }
     }
@@ -375,7 +415,9 @@ impl Driver {
             self.subscriptions.handle_gone(client);
         }
         self.undo();
-        let left = self.arrivals.finish_overdue(Duration::MAX);
+        let mut left = self.arrivals.finish_overdue(Duration::MAX);
+        // Whoever is still there may give these to its guests.
+        left.retain(|cargo| !matches!(cargo, Cargo::Passed(_)));
         self.pass_all(left);
         self.capture = None;
         if let Some(mut redirecting) = self.redirection.take() {

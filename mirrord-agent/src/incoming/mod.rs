@@ -127,9 +127,14 @@ impl Incoming {
     }
 
     /// Nobody takes this arrival, and nothing was read from it: a stolen one goes to the target's own listener.
-    /// A passed one must ride along as `socket`.
+    /// A passed one may come back as `socket`; if not, ours of it is passed on.
     pub(crate) async fn return_arrival(&self, client: ClientId, arrival: ArrivalId, socket: Option<OwnedFd>) {
         self.ask(|reply| Command::Return { client, arrival, socket, reply }).await;
+    }
+
+    /// A guest takes a passed arrival: it is nobody else's any more.
+    pub(crate) async fn forget_arrival(&self, client: ClientId, arrival: ArrivalId) {
+        self.ask(|reply| Command::Forget { client, arrival, reply }).await;
     }
 
     /// The bytes of an arrival that was announced without a descriptor; each can be taken once, by its client.

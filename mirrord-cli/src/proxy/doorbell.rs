@@ -1,19 +1,56 @@
 //! Rings at a guest's listener: a connection from an address by which the guest's layer knows us.
 
 use std::{
+    collections::HashMap,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use rustix::net::sockopt;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::Mutex as AsyncMutex,
+};
+
+use super::alive;
 
 /// How often a listener that does not accept is reminded: the least that there is.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// As many reminders as can be: that there is no answer means nothing.
 const MOST_SIGNS: u32 = 127;
+
+/// How often it is looked whether a full listener has room again.
+const GLANCE: Duration = Duration::from_millis(1);
+
+/// How long a connection may take from one socket of this machine to another, unless it is not answered.
+const HANDSHAKE: Duration = Duration::from_millis(20);
+
+/// Who rings at each port: one after another, so that nobody takes the room that another has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Doors(Mutex<HashMap<u16, Arc<AsyncMutex<()>>>>);
+
+impl Doors {
+    /// Rings as soon as there is room at the door: whoever rings at a full one is not answered, and would ring again
+    /// only after seconds, together with all others. `is_crowded` says that there may be none.
+    pub(crate) async fn ring(&self, doorbell: Doorbell, is_crowded: bool) -> io::Result<TcpStream> {
+        let port = doorbell.to.port();
+        let door = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(port).or_default().clone();
+        let turn = door.lock().await;
+        while is_crowded && alive::is_full(port).unwrap_or(false) {
+            tokio::time::sleep(GLANCE).await;
+        }
+        let mut ringing = std::pin::pin!(doorbell.ring());
+        let rung = tokio::time::timeout(HANDSHAKE, &mut ringing).await;
+        drop(turn);
+        match rung {
+            Ok(rung) => rung,
+            Err(_) => ringing.await,
+        }
+    }
+}
 
 /// A connection that is about to be made: its address here is known before anybody can accept it.
 #[derive(Debug)]
@@ -43,7 +80,7 @@ impl Doorbell {
     }
 
     /// Rings.
-    pub(crate) async fn ring(self) -> io::Result<TcpStream> {
+    async fn ring(self) -> io::Result<TcpStream> {
         let stream = self.socket.connect(self.to).await?;
         stream.set_nodelay(true)?;
         Ok(stream)

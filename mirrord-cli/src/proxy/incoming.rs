@@ -37,6 +37,7 @@ use super::{
     alive,
     chronicle::{Chronicle, Happening},
     complain::Complaints,
+    doorbell::Doors,
     link::Link,
     relay::Relays,
     settings::Settings,
@@ -67,6 +68,7 @@ pub(crate) struct Incoming {
     settling: AsyncMutex<()>,
     listeners: Mutex<Listeners>,
     ringing: Mutex<HashMap<SocketAddr, Ringing>>,
+    doors: Doors,
     stolen: Mutex<Records<SocketAddr, SocketAddr>>,
     /// What `getsockname` and `getpeername` tell of sockets that are not what their guest thinks.
     addresses: Mutex<Records<SocketInode, (SocketAddr, SocketAddr)>>,
@@ -74,6 +76,7 @@ pub(crate) struct Incoming {
 
 /// A connection that waits for the guest to accept it.
 struct Ringing {
+    link: Link,
     arrival: Arrival,
     connection: Option<OwnedFd>,
     is_foreign: bool,
@@ -114,6 +117,7 @@ impl Incoming {
             settling: AsyncMutex::default(),
             listeners: Mutex::default(),
             ringing: Mutex::default(),
+            doors: Doors::default(),
             stolen: Mutex::new(Records::new(N_REMEMBERED)),
             addresses: Mutex::new(Records::new(N_REMEMBERED)),
         }
@@ -141,7 +145,12 @@ impl Incoming {
         let Some(ringing) = lock(&self.ringing).remove(&addr::plain(from)) else {
             return (SocketAnswer::Unknown, None);
         };
-        let Ringing { arrival: Arrival { peer, local, .. }, connection, is_foreign, accepted_tx } = ringing;
+        let Ringing { link, arrival: Arrival { id, peer, local, .. }, connection, is_foreign, accepted_tx } =
+            ringing;
+        if connection.is_some() {
+            // Said before anybody can read of it: from now on nobody else gets it, whoever dies.
+            link.ask(AgentCall::Accepted(id), None, drop);
+        }
         if is_foreign {
             // Its guest has no words for such a peer: what the kernel tells of our own connection is true, too.
             drop(accepted_tx.send(connection));

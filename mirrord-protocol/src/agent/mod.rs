@@ -102,12 +102,14 @@ pub enum AgentCall {
     Subscribe(incoming::SubscribeCall),
     /// No longer.
     Unsubscribe(incoming::Port),
-    /// Nobody here takes this arrival, and nothing was read from it: the target gets it. A passed one rides along.
+    /// Nobody here takes this arrival, and nothing was read from it: the target gets it. A passed one may ride along.
     Return(ArrivalId),
     /// Forget a file.
     Close(RemoteFd),
     /// From which address the target would send to this one; answered with [`AgentAnswer::Route`] or the network's word.
     Route(SocketAddr),
+    /// A guest takes this passed arrival now: until it was said, the target gets it if the proxy dies.
+    Accepted(ArrivalId),
 }
 
 /// A frame of the control lane, agent to proxy.

@@ -1,4 +1,5 @@
-# Many requests at once, half of them over connections that are kept: who answered, with what, and how often.
+# Many requests at once, half of them over connections that are kept (none if the last argument is `fresh`): who
+# answered, with what, and how often.
 import collections, http.client, sys, threading
 port, n_requests, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 seen, lock, left = collections.Counter(), threading.Lock(), iter(range(n_requests))
@@ -15,5 +16,5 @@ def work(kept):
             told = ask(c, n)
         except Exception as e: told, c = '%s: %s' % (type(e).__name__, e), None
         with lock: seen[told] += 1
-threads = [threading.Thread(target=work, args=(n % 2 == 0,)) for n in range(16)]; [t.start() for t in threads]; [t.join() for t in threads]
+threads = [threading.Thread(target=work, args=(n % 2 == 0 and sys.argv[-1] != 'fresh',)) for n in range(16)]; [t.start() for t in threads]; [t.join() for t in threads]
 for told in sorted(seen): print(told, seen[told])

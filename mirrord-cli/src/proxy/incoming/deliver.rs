@@ -29,6 +29,9 @@ use crate::proxy::{
 /// How long a listener may leave the bell unanswered before the target gets the connection back.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// With no more than so many that wait nobody asks whether a listener has room: hardly any has less.
+const FEW: usize = 4;
+
 /// How an attempt to deliver ended.
 enum Delivery {
     /// The guest has it.
@@ -86,8 +89,13 @@ impl Incoming {
             let from = doorbell.from;
             let is_foreign = is_foreign(listener, arrival);
             let (accepted_tx, accepted_rx) = oneshot::channel();
-            lock(&self.ringing).insert(from, Ringing { arrival, connection, is_foreign, accepted_tx });
-            let rung = tokio::time::timeout(PATIENCE, doorbell.ring()).await;
+            let ringing = Ringing { link: link.clone(), arrival, connection, is_foreign, accepted_tx };
+            let is_crowded = {
+                let mut all = lock(&self.ringing);
+                all.insert(from, ringing);
+                all.len() > FEW
+            };
+            let rung = tokio::time::timeout(PATIENCE, self.doors.ring(doorbell, is_crowded)).await;
             if let Ok(Ok(stream)) = rung {
                 match self.wait(link, from, stream, arrival, accepted_rx).await {
                     // Whether it is gone, only ringing again can tell.
