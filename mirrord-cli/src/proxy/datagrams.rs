@@ -234,7 +234,8 @@ impl Datagrams {
     /// answer holds for all who only want to send.
     async fn find_way(&self, to: SocketAddr, wants_own: bool) -> Result<Option<IpAddr>, Fault> {
         let is_known = lock(&self.ways).get(&to.ip()).is_some_and(|since| since.elapsed() < WAY_TIME);
-        if is_known && !wants_own {
+        // A query that is asked here needs no way there.
+        if !wants_own && (is_known || self.queries.concern(to)) {
             return Ok(None);
         }
         let own = self.source_there(to).await?;

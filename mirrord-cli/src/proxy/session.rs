@@ -1,6 +1,6 @@
 //! One session: what a layer asks, and who answers.
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use mirrord_core::{
     proxy::listeners::Listener,
@@ -35,6 +35,9 @@ use super::{
     names::Names,
     outgoing::{Connect, Outgoing},
 };
+
+/// How long an agent may take over a lane that is to make calls faster.
+const LANE_TIME: Duration = Duration::from_secs(5);
 
 /// An answer, and the descriptor that rides along.
 pub(crate) type Reply = (FromProxy, Option<OwnedFd>);
@@ -99,7 +102,9 @@ impl Session {
             return Err(Fault::with_words(libc::EOPNOTSUPP, "descriptors are not passed in this session"));
         };
         let mut lane = UnixStream::from_std(agent.open_lane(LaneOpen::Calls).await?)?;
-        read_answer::<()>(&mut lane, &mut FrameReader::default()).await?;
+        let mut reader = FrameReader::default();
+        let answered = tokio::time::timeout(LANE_TIME, read_answer::<()>(&mut lane, &mut reader)).await;
+        answered.unwrap_or_else(|_| Err(Fault::os(libc::ETIMEDOUT)))?;
         let lane = lane.into_std()?;
         lane.set_nonblocking(false)?;
         Ok(lane.into())
