@@ -52,6 +52,8 @@ pub(crate) struct LaneReader {
     /// In the order of their frames; nothing stands for one for which we had no number.
     descriptors: VecDeque<Option<OwnedFd>>,
     piece: Vec<u8>,
+    /// Whether nothing was read yet: a lane comes with its first frame in it.
+    is_fresh: bool,
 }
 
 impl LaneReader {
@@ -62,6 +64,7 @@ impl LaneReader {
             frames: FrameReader::default(),
             descriptors: VecDeque::new(),
             piece: vec![0; FIRST_PIECE],
+            is_fresh: true,
         }
     }
 
@@ -87,9 +90,12 @@ impl LaneReader {
 
     /// Reads a piece in, and says how many bytes are waiting; 0 if that was the end. Safe to cancel.
     pub(crate) async fn fill(&mut self) -> Result<usize, LinkError> {
-        let Self { stream, descriptors, piece, .. } = self;
-        let received =
-            stream.async_io(Interest::READABLE, || receive(stream.as_fd(), piece, descriptors)).await;
+        let Self { stream, descriptors, piece, is_fresh, .. } = self;
+        let now = std::mem::take(is_fresh).then(|| receive(stream.as_fd(), piece, descriptors));
+        let received = match now {
+            Some(received) if !is_too_early(&received) => received,
+            _ => stream.async_io(Interest::READABLE, || receive(stream.as_fd(), piece, descriptors)).await,
+        };
         match received {
             Ok(Some(0)) => Ok(0),
             Ok(Some(n_read)) => {
@@ -116,6 +122,10 @@ impl LaneReader {
     pub(crate) fn into_rest(self) -> Bytes {
         self.frames.into_rest()
     }
+}
+
+fn is_too_early<T>(received: &io::Result<T>) -> bool {
+    received.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Reads once; nothing if more descriptors came than may wait.

@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSlice},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream as StdStream,
     },
     thread,
@@ -46,17 +46,25 @@ impl Lanes {
 
     /// Opens a lane and sends its first frame.
     pub(crate) fn open(&self, first: &LaneOpen) -> io::Result<StdStream> {
-        let lane = match self {
-            Self::Here(socket) => pass_one(socket)?,
-            Self::There(trunk) => trunk.open()?,
-        };
         let frame = encode_frame(first).map_err(io::Error::other)?;
-        let n_sent = rights::send(&lane, &[IoSlice::new(&frame)], None)?;
-        if n_sent != frame.len() {
-            return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
+        let begin = |lane: StdStream| {
+            let n_sent = rights::send(&lane, &[IoSlice::new(&frame)], None)?;
+            if n_sent != frame.len() {
+                return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
+            }
+            lane.set_nonblocking(true)?;
+            Ok(lane)
+        };
+        match self {
+            Self::Here(socket) => {
+                let (ours, theirs) = StdStream::pair()?;
+                // Whoever gets a lane finds there what it is for.
+                let lane = begin(ours)?;
+                pass(socket, theirs.as_fd())?;
+                Ok(lane)
+            }
+            Self::There(trunk) => begin(trunk.open()?),
         }
-        lane.set_nonblocking(true)?;
-        Ok(lane)
     }
 
     /// No more lanes: the agent is told that we go in order, and sees the end.
@@ -71,12 +79,11 @@ impl Lanes {
     }
 }
 
-/// Passes the far end of a pair, and keeps the near one. The far end is read when the agent comes to it; this waits
-/// only while more lanes are on their way than the kernel keeps, and not for ever.
-fn pass_one(socket: &OwnedFd) -> io::Result<StdStream> {
-    let (ours, theirs) = StdStream::pair()?;
+/// Passes the far end of a lane. It is read when the agent comes to it; this waits only while more lanes are on their
+/// way than the kernel keeps, and not for ever.
+fn pass(socket: &OwnedFd, theirs: BorrowedFd<'_>) -> io::Result<()> {
     let since = Instant::now();
-    while let Err(error) = rights::send(socket, &[IoSlice::new(&[0])], Some(theirs.as_fd())) {
+    while let Err(error) = rights::send(socket, &[IoSlice::new(&[0])], Some(theirs)) {
         match error.raw_os_error() {
             Some(libc::EAGAIN | libc::ETOOMANYREFS | libc::EINTR) if since.elapsed() < CROWD_TIME => {
                 thread::sleep(Duration::from_millis(1));
@@ -84,7 +91,7 @@ fn pass_one(socket: &OwnedFd) -> io::Result<StdStream> {
             _ => return Err(error),
         }
     }
-    Ok(ours)
+    Ok(())
 }
 
 /// Reads one frame from a lane. What follows it stays in `reader`.

@@ -92,6 +92,13 @@ impl Relays {
             .event_interval(4)
             .build()?;
         let handle = runtime.handle().clone();
+        // A time that comes later than the next one wakes no runtime: connects have long ones.
+        handle.spawn(async {
+            let mut tick = tokio::time::interval(Duration::from_secs(60));
+            loop {
+                tick.tick().await;
+            }
+        });
         let stop = Arc::<Notify>::default();
         let stopped = stop.clone();
         thread::Builder::new().name("relays".into()).spawn(move || runtime.block_on(stopped.notified()))?;
