@@ -117,6 +117,14 @@ async fn launch_beside(
     }
 }
 
+/// What the user should know of an agent that was reached before it was heard.
+pub async fn note_of(cluster: &Cluster, agent: &AgentPod) -> Option<String> {
+    let pods = Api::namespaced(cluster.client(), &agent.namespace);
+    let following = ready::follow(cluster, &pods, &agent.pod, &agent.container);
+    let ready = tokio::time::timeout(PATIENCE, following).await.ok()?.ok()??;
+    birth::version_note(&ready)
+}
+
 fn is_of_theirs(error: &ClusterError) -> bool {
     matches!(error, ClusterError::Launch(error) if matches!(**error, LaunchError::Theirs { .. }))
 }

@@ -36,7 +36,7 @@ pub mod problem;
 #[cfg(test)]
 mod fixture;
 
-pub use agent::{AgentPod, Step};
+pub use agent::{AgentPod, Opened, Step};
 pub use client::Cluster;
 pub use pod::{Found, Mesh, TargetPod};
 pub use problem::{Ask, ClusterError};

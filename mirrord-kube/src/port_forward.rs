@@ -94,6 +94,14 @@ impl PortForward {
         }
     }
 
+    /// The same, where whatever is refused is about the pod: it may not be there yet.
+    #[must_use]
+    pub fn early(cluster: &Cluster, agent: &AgentPod) -> Self {
+        let this = Self::new(cluster, agent);
+        this.has_stood.store(true, Relaxed);
+        this
+    }
+
     /// A new strand. That nobody listens at its end shows when it is read.
     ///
     /// # Errors

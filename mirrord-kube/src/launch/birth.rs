@@ -23,8 +23,9 @@ use super::{
     watch::{self, Change, Refusal, Selector},
 };
 use crate::{
-    agent::Step,
+    agent::{AgentPod, Opened, Step},
     client::Cluster,
+    manifest::PORT,
     problem::{Ask, ClusterError},
 };
 
@@ -78,6 +79,7 @@ struct Seen {
     pod: Option<String>,
     has_spoken: bool,
     has_ended: bool,
+    opened: Opened,
     /// None until it is known.
     made: Option<Made>,
     /// What was heard before that.
@@ -86,8 +88,15 @@ struct Seen {
 
 impl Default for Seen {
     fn default() -> Self {
-        let words = "nothing is known of its pod".to_owned();
-        Self { words, pod: None, has_spoken: false, has_ended: false, made: None, early: VecDeque::new() }
+        Self {
+            words: "nothing is known of its pod".to_owned(),
+            pod: None,
+            has_spoken: false,
+            has_ended: false,
+            opened: Opened::default(),
+            made: None,
+            early: VecDeque::new(),
+        }
     }
 }
 
@@ -146,6 +155,7 @@ impl Birth<'_> {
         let mut refusals = pin!(self.refusals());
         let mut no_room = pin!(self.no_room());
         let mut words = pin!(future::Fuse::terminated());
+        let opened = seen.opened.clone();
         let mut late = pin!(sleep_until(match self.but {
             Some(_) => self.deadline.min(begun + ANOTHER),
             None => self.deadline,
@@ -174,7 +184,9 @@ impl Birth<'_> {
                 }
                 ready = &mut words => {
                     if let Some((pod, ready)) = ready? {
-                        tell_version(&ready, tell);
+                        if let Some(note) = version_note(&ready) {
+                            tell(Step::Warning(note));
+                        }
                         return Ok(Born { pod, ready, was_there: seen.was_there() });
                     }
                     // Its log has ended; why, its status will say.
@@ -183,6 +195,10 @@ impl Birth<'_> {
                         return Err(self.ended(seen).await);
                     }
                     late.as_mut().reset(self.deadline.min(Instant::now() + LOG_BEFORE_STATUS));
+                }
+                () = opened.told() => {
+                    let (pod, was_there) = (seen.pod.clone().unwrap_or_default(), seen.was_there());
+                    return Ok(Born { pod, ready: Ready::unheard(), was_there });
                 }
                 Some(refusal) = refusals.next(), if seen.pod.is_none() => {
                     let (ours, words) = (seen.job(), refusal.words);
@@ -226,6 +242,9 @@ impl Birth<'_> {
         let name = pod.name_any();
         if seen.pod.is_none() {
             tell(Step::Waiting(format!("pod `{name}`")));
+            if let Some(job) = self.job.filter(|_| !seen.was_there()) {
+                tell(Step::Seen(self.unborn(&name, job), seen.opened.clone()));
+            }
         }
         seen.pod = Some(name.clone());
         let has_run = match judge(&pod, self.container) {
@@ -245,6 +264,19 @@ impl Birth<'_> {
             }
         };
         Ok(has_run.then_some(name))
+    }
+
+    /// What is known of an agent before it has said a word: in a pod of its own it serves the same port always.
+    fn unborn(&self, pod: &str, job: &str) -> AgentPod {
+        AgentPod {
+            namespace: self.pods.namespace().unwrap_or_default().to_owned(),
+            pod: pod.to_owned(),
+            job: Some(job.to_owned()),
+            container: self.container.to_owned(),
+            port: PORT,
+            key: None,
+            was_there: false,
+        }
     }
 
     /// The agent's own words; none, when its log has ended without them.
@@ -293,12 +325,12 @@ impl Birth<'_> {
     }
 }
 
-fn tell_version(ready: &Ready, tell: &mut impl FnMut(Step)) {
-    let ours = env!("CARGO_PKG_VERSION");
-    if ready.version != ours {
-        let theirs = &ready.version;
-        tell(Step::Warning(format!(
+/// What the user should know of the version that an agent says it is of.
+pub(super) fn version_note(ready: &Ready) -> Option<String> {
+    let (ours, theirs) = (env!("CARGO_PKG_VERSION"), &ready.version);
+    (theirs != ours).then(|| {
+        format!(
             "the agent is of version {theirs}, and this mirrord of {ours}: `agent.image` should name that of {ours}"
-        )));
-    }
+        )
+    })
 }

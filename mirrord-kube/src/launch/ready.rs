@@ -8,6 +8,7 @@ use kube::{Api, api::LogParams};
 
 use crate::{
     client::Cluster,
+    manifest::PORT,
     problem::{Ask, ClusterError},
 };
 
@@ -25,6 +26,11 @@ pub(super) struct Ready {
 }
 
 impl Ready {
+    /// What it would say that was reached before it could be heard, if it is one of ours.
+    pub(super) fn unheard() -> Self {
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), port: PORT, key: None }
+    }
+
     /// Reads `mirrord-agent ready version=0.1.0 port=61337 key=none`; further words may follow in later versions.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let words = line.trim().strip_prefix("mirrord-agent ready ")?;

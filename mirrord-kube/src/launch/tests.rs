@@ -90,8 +90,31 @@ async fn an_agent_that_says_that_it_is_ready_is_had_and_kept() {
         launch(&cluster, &options(), Some(&target()), None, "ann", |step| steps.push(step)).await.unwrap();
     assert_eq!((agent.pod.as_str(), agent.port, agent.was_there), ("agent-x", 61337, false));
     assert_eq!(agent.job.as_deref(), Some(job_of(&server).as_str()));
-    assert!(matches!(steps.as_slice(), [Step::Creating(_), Step::Waiting(_)]), "{steps:?}");
+    assert!(matches!(steps.as_slice(), [Step::Creating(_), Step::Waiting(_), Step::Seen(..)]), "{steps:?}");
     assert!(!is_deleted(&server));
+}
+
+#[tokio::test]
+async fn an_agent_that_was_reached_need_not_be_heard() {
+    let server = server().await;
+    server.shows(PODS, &pod(&json!({ "waiting": { "reason": "ContainerCreating" } })));
+    let cluster = server.cluster().await;
+    let (options, target) = (options(), target());
+    let mut seen = None;
+    let tell = |step| {
+        if let Step::Seen(agent, opened) = step {
+            opened.tell();
+            seen = Some(agent);
+        }
+    };
+    let agent = launch(&cluster, &options, Some(&target), None, "ann", tell).await.unwrap();
+    assert_eq!(Some(&agent), seen.as_ref());
+    assert_eq!((agent.pod.as_str(), agent.port, agent.was_there), ("agent-x", 61337, false));
+    assert!(!is_deleted(&server));
+    // What it says later is heard all the same.
+    server.says(LOG, READY.replace("version=", "version=9."));
+    let note = note_of(&cluster, &agent).await.unwrap();
+    assert!(note.contains("of version 9."), "{note}");
 }
 
 #[tokio::test]

@@ -34,11 +34,13 @@ pub(crate) async fn begin(
         found.representative
     });
     let teller = move |step| {
-        tell(match step {
-            Step::Creating(words) => Report::Progress(format!("creating {words}")),
-            Step::Waiting(words) => Report::Progress(format!("waiting for {words}")),
-            Step::Warning(words) => Report::Warning(words),
-        });
+        match step {
+            Step::Creating(words) => tell(Report::Progress(format!("creating {words}"))),
+            Step::Waiting(words) => tell(Report::Progress(format!("waiting for {words}"))),
+            Step::Warning(words) => tell(Report::Warning(words)),
+            // That is for whoever reaches it.
+            Step::Seen(..) => {}
+        }
     };
     let standing = reach.stand(target, None, events, teller).await?;
     reach.sweep(standing.agent.as_ref());

@@ -130,7 +130,7 @@ impl Keeper {
             trunks: JoinSet::new(),
         };
         keeper.agent.keep();
-        keeper.tell_of_removal(&first);
+        keeper.tell_notes(&first);
         keeper.admit(first);
         keeper.follow();
         keeper
@@ -291,13 +291,13 @@ impl Keeper {
         self.members.insert(key, Member { standing, away: None, was_told: false });
     }
 
-    /// Tells the developer now if the agent cannot be removed at the end: then nobody reads any more.
-    fn tell_of_removal(&mut self, standing: &Standing) {
-        let Some(agent) = standing.agent.clone() else { return };
+    /// Tells the developer what there is to know of the first agent.
+    fn tell_notes(&mut self, standing: &Standing) {
+        let (Some(agent), is_unheard) = (standing.agent.clone(), standing.is_unheard) else { return };
         let (reach, complaints) = (self.reach.clone(), self.complaints.clone());
         self.tasks.spawn(async move {
-            if let Some(words) = reach.cannot_remove(&agent).await {
-                complaints.tell(&words);
+            for note in reach.notes(&agent, is_unheard).await {
+                complaints.tell(&note);
             }
         });
     }

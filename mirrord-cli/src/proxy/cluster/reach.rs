@@ -4,19 +4,23 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
+    pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::future::join_all;
+use futures::{
+    FutureExt as _,
+    future::{Fuse, FusedFuture as _, join_all},
+};
 use mirrord_core::{cluster::Retries, target::Target};
 use mirrord_kube::{
-    AgentPod, Cluster, ClusterError, Found, Step, TargetPod, launch, port_forward::PortForward, remove,
-    resolve,
+    AgentPod, Cluster, ClusterError, Found, Opened, Step, TargetPod, launch, port_forward::PortForward,
+    remove, resolve,
 };
 use mirrord_protocol::fault::Fault;
 use mirrord_trunk::{Near, NearEvent, NearOptions, pinned::Identity};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::{
     dial::{AnyDial, PodDial},
@@ -36,6 +40,12 @@ const N_STRANDS: usize = 4;
 
 /// How an agent may take to say its first word, once it can be reached.
 const GREET_TIME: Duration = Duration::from_secs(10);
+
+/// How long is waited before each attempt to reach an agent whose pod has just been made.
+const KNOCK_AGAIN: Duration = Duration::from_millis(75);
+
+/// A trunk that has just been made, and what befalls it.
+type Trunk = (Near, mpsc::UnboundedReceiver<NearEvent>);
 
 /// How agents are found, made, reached and removed.
 pub(crate) struct Reach {
@@ -74,6 +84,8 @@ pub(crate) struct Standing {
     pub(crate) trunk: Near,
     pub(crate) trunk_events: mpsc::UnboundedReceiver<NearEvent>,
     pub(crate) link: Link,
+    /// Whether it was reached before it said a word.
+    pub(crate) is_unheard: bool,
 }
 
 impl Standing {
@@ -167,16 +179,18 @@ impl Reach {
             }
             Ground::Cluster(cluster, place) => (cluster, place),
         };
-        let agent = self.launch(cluster, place, target.as_ref(), ended.as_ref(), &tell).await?;
-        let connected = self.connect_pod(cluster, target.clone(), agent.clone(), events.clone(), &tell).await;
-        match connected {
+        let (agent, trunk) = self.launch(cluster, place, target.as_ref(), ended.as_ref(), &tell).await?;
+        let was_there = agent.was_there.then(|| agent.clone());
+        let connected = self.connect_pod(cluster, target.clone(), agent, trunk, events.clone(), &tell).await;
+        match (connected, was_there) {
             // It was somebody else's, and has just gone with them.
-            Err(trouble) if agent.was_there => {
+            (Err(trouble), Some(agent)) => {
                 tracing::info!(%trouble, "the agent that was there is of no use");
-                let another = self.launch(cluster, place, target.as_ref(), Some(&agent), &tell).await?;
-                self.connect_pod(cluster, target, another, events, &tell).await
+                let (another, trunk) =
+                    self.launch(cluster, place, target.as_ref(), Some(&agent), &tell).await?;
+                self.connect_pod(cluster, target, another, trunk, events, &tell).await
             }
-            connected => connected,
+            (connected, _) => connected,
         }
     }
 
@@ -187,12 +201,16 @@ impl Reach {
         }
     }
 
-    /// Why an agent could not be removed at the end, if that is not allowed: in words, with what can be done.
-    pub(super) async fn cannot_remove(&self, agent: &AgentPod) -> Option<String> {
-        let Ground::Cluster(cluster, _) = &self.ground else { return None };
-        let denied = remove::denied(cluster, agent).await?;
-        let hint = denied.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        Some(format!("the agent's job stays after the session until the cluster removes it: {denied}{hint}"))
+    /// What the developer should know of an agent that stands: that it is of another version, and that it cannot be
+    /// removed at the end, when nobody reads any more.
+    pub(super) async fn notes(&self, agent: &AgentPod, is_unheard: bool) -> Vec<String> {
+        let Ground::Cluster(cluster, _) = &self.ground else { return Vec::new() };
+        let version = if is_unheard { launch::note_of(cluster, agent).await } else { None };
+        let stays = remove::denied(cluster, agent).await.map(|denied| {
+            let hint = denied.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("the agent's job stays after the session until the cluster removes it: {denied}{hint}")
+        });
+        version.into_iter().chain(stays).collect()
     }
 
     async fn launch(
@@ -202,18 +220,74 @@ impl Reach {
         target: Option<&TargetPod>,
         ended: Option<&AgentPod>,
         tell: impl Fn(Step),
-    ) -> Result<AgentPod, Trouble> {
+    ) -> Result<(AgentPod, Option<Trunk>), Trouble> {
         let key = self.identity.as_ref().map(|identity| identity.public().to_string());
-        let options = &place.agent;
-        let owner = &self.owner;
-        let agent = match ended {
-            None => Box::pin(launch::launch(cluster, options, target, key, owner, tell)).await?,
-            Some(ended) => {
-                Box::pin(launch::launch_again(cluster, options, target, key, owner, ended, tell)).await?
+        let (options, owner) = (&place.agent, &self.owner);
+        let (seen_tx, mut seen_rx) = mpsc::unbounded_channel();
+        let tell = |step| match step {
+            Step::Seen(agent, opened) => drop(seen_tx.send((agent, opened))),
+            step => tell(step),
+        };
+        let mut launching = pin!(async {
+            match ended {
+                None => Box::pin(launch::launch(cluster, options, target, key, owner, tell)).await,
+                Some(ended) => {
+                    Box::pin(launch::launch_again(cluster, options, target, key, owner, ended, tell)).await
+                }
+            }
+        });
+        let (heard, mut early) = (Notify::new(), None);
+        let mut knocking = pin!(Fuse::terminated());
+        let agent = loop {
+            tokio::select! {
+                launched = &mut launching => break launched?,
+                Some((agent, opened)) = seen_rx.recv() => {
+                    knocking.set(self.knock(cluster, agent, opened, &heard).fuse());
+                }
+                trunk = &mut knocking => early = trunk,
             }
         };
         lock(&self.made).push(agent.clone());
-        Ok(agent)
+        // Whoever has said hello to it is not left standing there: it would wait for that one at the end.
+        heard.notify_one();
+        if !knocking.is_terminated() {
+            early = knocking.await;
+        }
+        Ok((agent, early))
+    }
+
+    /// Reaches an agent as soon as it serves: sooner than its kubelet has noticed that it runs, and told everybody.
+    /// None if it was `heard` before it was reached.
+    async fn knock(
+        &self,
+        cluster: &Cluster,
+        agent: AgentPod,
+        opened: Opened,
+        heard: &Notify,
+    ) -> Option<Trunk> {
+        let way = PortForward::early(cluster, &agent);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(KNOCK_AGAIN) => {}
+                () = heard.notified() => return None,
+            }
+            let dial = AnyDial::Pod(Box::new(PodDial { way: way.clone(), key: None, identity: None }));
+            match Near::connect(dial, self.options()).await {
+                Ok(trunk) => {
+                    opened.tell();
+                    return Some(trunk);
+                }
+                Err(error) => tracing::debug!(%error, "the agent's door is not there yet"),
+            }
+        }
+    }
+
+    fn options(&self) -> NearOptions {
+        NearOptions {
+            n_strands: N_STRANDS,
+            patience: self.patience.communication,
+            keep_alive: self.patience.keep_alive,
+        }
     }
 
     async fn connect_pod(
@@ -221,10 +295,15 @@ impl Reach {
         cluster: &Cluster,
         target: Option<TargetPod>,
         agent: AgentPod,
+        trunk: Option<Trunk>,
         events: Events,
         tell: impl Fn(Step),
     ) -> Result<Standing, Trouble> {
         let words = format!("pod `{}`", agent.pod);
+        if let Some(trunk) = trunk {
+            let standing = self.greet(target, Some(agent), trunk, words, events).await?;
+            return Ok(Standing { is_unheard: true, ..standing });
+        }
         tell(Step::Waiting(format!("the agent in {words}")));
         let (way, key) = (PortForward::new(cluster, &agent), agent.key.clone());
         let dial = AnyDial::Pod(Box::new(PodDial { way, key, identity: self.identity.clone() }));
@@ -239,20 +318,26 @@ impl Reach {
         place: String,
         events: Events,
     ) -> Result<Standing, Trouble> {
-        let options = NearOptions {
-            n_strands: N_STRANDS,
-            patience: self.patience.communication,
-            keep_alive: self.patience.keep_alive,
-        };
-        let (trunk, trunk_events) = match Near::connect(dial, options).await {
-            Ok(connected) => connected,
-            Err(source) => return Err(Trouble::Trunk { place, source }),
-        };
+        match Near::connect(dial, self.options()).await {
+            Ok(trunk) => self.greet(target, agent, trunk, place, events).await,
+            Err(source) => Err(Trouble::Trunk { place, source }),
+        }
+    }
+
+    /// Says hello by a trunk that stands.
+    async fn greet(
+        &self,
+        target: Option<TargetPod>,
+        agent: Option<AgentPod>,
+        (trunk, trunk_events): Trunk,
+        place: String,
+        events: Events,
+    ) -> Result<Standing, Trouble> {
         let distance = self.patience.communication;
         let greeting = Link::greet(Lanes::There(trunk.clone()), distance, self.owner.clone(), events);
         let greeted = tokio::time::timeout(GREET_TIME, greeting).await;
         match greeted.unwrap_or_else(|_| Err(Fault::os(libc::ETIMEDOUT))) {
-            Ok(link) => Ok(Standing { target, agent, trunk, trunk_events, link }),
+            Ok(link) => Ok(Standing { target, agent, trunk, trunk_events, link, is_unheard: false }),
             Err(source) => {
                 trunk.part();
                 Err(Trouble::Refused { place, source })
