@@ -196,11 +196,15 @@ fn a_laptop_that_sleeps_for_a_while_loses_no_stream() {
     guest.says("counted 20\n");
     shop.answers("http://shop/", "the guest");
     let both = [&served.session, &session];
-    both.into_iter().for_each(|session| signal_all(session, Signal::SIGSTOP));
+    for session in both {
+        signal_all(session, Signal::SIGSTOP);
+    }
     eventually("an agent that hears nobody", Duration::from_secs(60), || {
         shop.asked("http://shop/").contains("the shop itself").then_some(())
     });
-    both.into_iter().for_each(|session| signal_all(session, Signal::SIGCONT));
+    for session in both {
+        signal_all(session, Signal::SIGCONT);
+    }
     shop.answers("http://shop/", "the guest");
     guest.says("counted 200\n");
     guest.signal(Signal::SIGTERM);

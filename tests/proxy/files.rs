@@ -78,7 +78,8 @@ fn paths_descriptors_and_names_of_memory_tell_the_same_device_and_inode() {
     assert_eq!((big.device, big.inode), (metadata.dev(), metadata.ino()));
     assert_eq!(link_of(&file), Path::new("/data/big"));
     let memory = layer.open("/data/one-mebibyte", libc::O_RDONLY, 0).unwrap();
-    let expected = format!("/memfd:mirrord:{:x}:{:x}:1:0:0 (deleted)", small.device, small.inode);
+    let (device, inode) = (small.device, small.inode);
+    let expected = format!("/memfd:mirrord:{device:x}:{inode:x}:1:0:0:/data/one-mebibyte (deleted)");
     assert_eq!(link_of(&memory), Path::new(&expected));
     let directory = layer.open("/data", libc::O_RDONLY | libc::O_DIRECTORY, 0).unwrap();
     assert_eq!(link_of(&directory), Path::new("/data"));
