@@ -39,8 +39,8 @@ pub struct Place {
 #[must_use]
 pub fn stays(rules: &FsRules, here: &Here<'_>, said: &[u8], deed: Deed) -> bool {
     rules.mode == FsMode::Local
-        || (rules.mapping.is_empty()
-            && path::is_plain(said)
+        || (path::is_plain(said)
+            && !rules.mapping.is_match(said)
             && matches!(rules.decide(said, deed, here), Verdict::Leave(_)))
 }
 
@@ -153,6 +153,15 @@ mod tests {
         assert_eq!(find_from(None, "/data/x"), Way::There(GuestPath::from(&b"/data/x"[..])));
         assert_eq!(find_from(None, "/usr/x"), Way::Here);
         assert_eq!(find_from(None, ""), Way::Here);
+    }
+
+    #[test]
+    fn a_plain_path_that_is_neither_taken_nor_mapped_stays_without_a_closer_look() {
+        let stays = |said: &str| stays(&rules(), &Here::default(), said.as_bytes(), Deed::Read);
+        assert!(stays("/usr/x"));
+        for said in ["/data/x", "/old/x", "/usr/../x", "usr/x", ""] {
+            assert!(!stays(said), "{said}");
+        }
     }
 
     #[test]

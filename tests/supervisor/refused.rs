@@ -100,6 +100,24 @@ fn sockets_are_reached_where_they_may_not_be_taken_from_the_guest() {
 }
 
 #[test]
+fn a_folder_there_is_watched_where_descriptors_may_not_be_taken_from_the_guest() {
+    if let Some(why) = missing() {
+        return skip(&why);
+    }
+    let guest = Guest { tongue: Tongue::Static, name: "supervised" };
+    let forbid = FORBID.program().display().to_string();
+    let wish = failing(libc::SYS_pidfd_getfd, libc::EPERM);
+    let bare = Transcript::of(guest.inside(pod()).arg("watching"));
+    for data_path in DataPath::ALL {
+        let session = session(data_path, Engine::Supervisor);
+        let mut command = guest.outside(&session);
+        let outside = Transcript::of(&mut behind(&[&forbid, &wish, "--"], command.arg("watching")));
+        assert_eq!(bare.difference(&outside), None, "{data_path:?}");
+        assert_eq!(bare.difference(&Transcript::of(&mut command)), None, "{data_path:?}");
+    }
+}
+
+#[test]
 fn a_folder_there_that_cannot_be_stood_in_is_told_of() {
     if let Some(why) = missing() {
         return skip(&why);

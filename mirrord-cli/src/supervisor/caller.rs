@@ -13,6 +13,7 @@ use mirrord_protocol::{
 use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
 use super::{
+    crew::Turn,
     filter, fs,
     guests::{self, Guest, Program},
     link::{LinkError, Reply},
@@ -28,6 +29,8 @@ pub(super) struct Caller<'a> {
     pub(super) supervisor: &'a Supervisor,
     pub(super) listener: &'a Listener,
     pub(super) call: &'a Call,
+    /// Whoever keeps its worker hands this over before.
+    pub(super) turn: &'a Turn<'a>,
     pub(super) guest: &'a Guest,
     pub(super) program: Arc<Program>,
 }
@@ -81,7 +84,7 @@ impl Caller<'_> {
     pub(super) fn record_unreadable(&self, why: Errno) {
         if why == CLOSED {
             let name = String::from_utf8_lossy(&self.program.executable).into_owned();
-            self.supervisor.warn(format!(
+            self.warn(format!(
                 "`{name}` lets nobody look into its memory (`PR_SET_DUMPABLE`); mirrord cannot see its file and network calls"
             ));
         }
@@ -135,7 +138,13 @@ impl Caller<'_> {
 
     /// Asks the proxy.
     pub(super) fn ask(&self, question: &ToProxy) -> Result<Reply, LinkError> {
-        self.supervisor.link.ask(question, None)
+        self.supervisor.link.ask(question, None, &|answer| self.turn.wait_for(answer))
+    }
+
+    /// Tells the developer something, once for each text.
+    pub(super) fn warn(&self, text: String) {
+        self.turn.hand_over();
+        self.supervisor.warn(text);
     }
 
     /// Asks the proxy, with a descriptor that rides along.
@@ -144,11 +153,12 @@ impl Caller<'_> {
         question: &ToProxy,
         descriptor: BorrowedFd<'_>,
     ) -> Result<Reply, LinkError> {
-        self.supervisor.link.ask(question, Some(descriptor))
+        self.supervisor.link.ask(question, Some(descriptor), &|answer| self.turn.wait_for(answer))
     }
 
     /// Asks the proxy what only the network can answer, as long as the guest waits and no signal comes.
     pub(super) fn ask_patiently(&self, question: &ToProxy) -> Result<Reply, LinkError> {
+        self.turn.hand_over();
         self.supervisor.link.ask_patiently(question, &|| self.waits())
     }
 

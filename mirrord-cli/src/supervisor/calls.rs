@@ -73,18 +73,17 @@ const OLD: &[c_long] = &[];
 
 /// Calls that take an address, but for those that are told apart by their arguments.
 pub(super) fn of_sockets() -> impl Iterator<Item = c_long> {
-    [
-        libc::SYS_connect,
-        libc::SYS_bind,
-        libc::SYS_listen,
-        libc::SYS_accept,
-        libc::SYS_accept4,
-        libc::SYS_getsockname,
-        libc::SYS_getpeername,
-        libc::SYS_sendmsg,
-        libc::SYS_sendmmsg,
-    ]
-    .into_iter()
+    [libc::SYS_connect, libc::SYS_bind, libc::SYS_listen, libc::SYS_sendmsg, libc::SYS_sendmmsg].into_iter()
+}
+
+/// Calls that take a connection, which may be somebody's there.
+pub(super) fn of_arrivals() -> impl Iterator<Item = c_long> {
+    [libc::SYS_accept, libc::SYS_accept4].into_iter()
+}
+
+/// Calls that tell an address: of an arrival, a relay or a listener that stands elsewhere it is not the kernel's.
+pub(super) fn of_addresses() -> impl Iterator<Item = c_long> {
+    [libc::SYS_getsockname, libc::SYS_getpeername].into_iter()
 }
 
 /// Calls that see the difference between a far side and the relay that stands for it here.

@@ -8,6 +8,8 @@ use libc::{
     SECCOMP_RET_USER_NOTIF, c_long, sock_filter,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::calls;
 
 /// This machine, as the kernel's audit numbers it.
@@ -35,9 +37,13 @@ const fn low(argument: u32) -> u32 {
 }
 
 /// What the session needs caught.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a group of calls that are caught or not")]
 pub(super) struct Wanted {
+    /// There is a target, and so a network there.
+    pub(super) reaches: bool,
+    /// Connections may arrive from there.
+    pub(super) arrives: bool,
     /// Files are proxied: more calls see the difference.
     pub(super) proxied: bool,
     /// Sockets are, or queries for names.
@@ -63,20 +69,12 @@ pub(super) fn program(wanted: Wanted) -> Vec<sock_filter> {
         jump(BPF_JGE, X32, 0, 1),
         finish(SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned()),
     ]);
-    for number in calls::of_files().chain(calls::of_sockets()) {
-        catch(&mut program, number);
+    calls::of_files().for_each(|number| catch(&mut program, number));
+    if wanted.reaches {
+        catch_sockets(&mut program, wanted);
     }
-    let domains: &[i32] = &[libc::AF_INET, libc::AF_INET6, libc::AF_UNIX];
-    let n_domains = if wanted.keeps_sockets { 3 } else { 2 };
-    catch_if(&mut program, libc::SYS_socket, 0, &domains[..n_domains]);
-    catch_if_given(&mut program, libc::SYS_sendto, 4);
     if wanted.proxied {
         calls::of_the_copied().for_each(|number| catch(&mut program, number));
-    }
-    if wanted.relays {
-        calls::of_the_relayed().for_each(|number| catch(&mut program, number));
-        catch_if_given(&mut program, libc::SYS_recvfrom, 4);
-        catch_if(&mut program, libc::SYS_getsockopt, 2, &[libc::SO_ERROR]);
     }
     if wanted.hostname {
         catch(&mut program, libc::SYS_uname);
@@ -86,6 +84,26 @@ pub(super) fn program(wanted: Wanted) -> Vec<sock_filter> {
     }
     program.push(finish(SECCOMP_RET_ALLOW));
     program
+}
+
+/// Catches calls on sockets.
+fn catch_sockets(program: &mut Vec<sock_filter>, wanted: Wanted) {
+    calls::of_sockets().for_each(|number| catch(program, number));
+    let domains: &[i32] = &[libc::AF_INET, libc::AF_INET6, libc::AF_UNIX];
+    let n_domains = if wanted.keeps_sockets { 3 } else { 2 };
+    catch_if(program, libc::SYS_socket, 0, &domains[..n_domains]);
+    catch_if_given(program, libc::SYS_sendto, 4);
+    if wanted.arrives || wanted.keeps_sockets {
+        calls::of_arrivals().for_each(|number| catch(program, number));
+    }
+    if wanted.arrives || wanted.keeps_sockets || wanted.relays {
+        calls::of_addresses().for_each(|number| catch(program, number));
+    }
+    if wanted.relays {
+        calls::of_the_relayed().for_each(|number| catch(program, number));
+        catch_if_given(program, libc::SYS_recvfrom, 4);
+        catch_if(program, libc::SYS_getsockopt, 2, &[libc::SO_ERROR]);
+    }
 }
 
 /// What becomes of a 32-bit program: the first calls that would be ours are caught, so that they can be told of.
@@ -156,10 +174,24 @@ fn code(bits: u32) -> u16 {
 mod tests {
     use super::*;
 
-    const ALL: Wanted =
-        Wanted { proxied: true, relays: true, hostname: true, refuses_rings: true, keeps_sockets: true };
-    const LEAST: Wanted =
-        Wanted { proxied: false, relays: false, hostname: false, refuses_rings: false, keeps_sockets: false };
+    const ALL: Wanted = Wanted {
+        reaches: true,
+        arrives: true,
+        proxied: true,
+        relays: true,
+        hostname: true,
+        refuses_rings: true,
+        keeps_sockets: true,
+    };
+    const LEAST: Wanted = Wanted {
+        reaches: true,
+        arrives: false,
+        proxied: false,
+        relays: false,
+        hostname: false,
+        refuses_rings: false,
+        keeps_sockets: false,
+    };
 
     /// Runs the program as the kernel does.
     fn run(wanted: Wanted, machine: u32, number: c_long, arguments: [u64; 6]) -> u32 {
@@ -209,6 +241,26 @@ mod tests {
         assert!(catches(LEAST, libc::SYS_socket, [10, 1, 0, 0, 0, 0]));
         assert!(!catches(LEAST, libc::SYS_socket, [1, 1, 0, 0, 0, 0]));
         assert!(catches(ALL, libc::SYS_socket, [1, 1, 0, 0, 0, 0]), "unless we must make them all");
+    }
+
+    #[test]
+    fn addresses_are_only_asked_for_where_they_may_be_others_than_the_kernels() {
+        let asked = [libc::SYS_getsockname, libc::SYS_getpeername];
+        for wanted in [ALL, Wanted { arrives: true, ..LEAST }, Wanted { relays: true, ..LEAST }] {
+            assert!(asked.iter().all(|number| catches(wanted, *number, [0; 6])), "{wanted:?}");
+        }
+        assert!(!asked.iter().any(|number| catches(LEAST, *number, [0; 6])));
+        assert!(!catches(Wanted { relays: true, ..LEAST }, libc::SYS_accept4, [0; 6]));
+        assert!(catches(Wanted { arrives: true, ..LEAST }, libc::SYS_accept4, [0; 6]));
+    }
+
+    #[test]
+    fn without_a_target_sockets_are_left_alone() {
+        let nowhere = Wanted { reaches: false, ..ALL };
+        for number in [libc::SYS_connect, libc::SYS_socket, libc::SYS_recvmsg, libc::SYS_bind] {
+            assert!(!catches(nowhere, number, [2, 0, 0, 0, 0, 0]), "{number}");
+        }
+        assert!(catches(nowhere, libc::SYS_openat, [0; 6]));
     }
 
     #[test]

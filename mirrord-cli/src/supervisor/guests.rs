@@ -14,7 +14,7 @@ use mirrord_core::rules::Rules;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
-    fs::{Access, AtFlags, Mode, OFlags, accessat, openat},
+    fs::{Mode, OFlags, openat},
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
@@ -32,11 +32,20 @@ pub(super) struct Guest {
     folder: OwnedFd,
     process: OwnedFd,
     program: RwLock<Arc<Program>>,
-    /// Until when its program may become another one.
-    begins: Mutex<Option<Instant>>,
+    /// Its program may become another one.
+    begins: Mutex<Option<Beginning>>,
     /// A connection to the proxy that ends with it: the proxy then looks after its listeners.
     presence: Mutex<Option<OwnedFd>>,
     mounts: Mutex<HashMap<u64, bool>>,
+}
+
+/// An `execve(2)` that was let through.
+#[derive(Clone, Copy, Debug)]
+struct Beginning {
+    /// Whose it is.
+    thread: i32,
+    /// When it has surely become another program, or failed to.
+    until: Instant,
 }
 
 /// What a process runs.
@@ -69,18 +78,25 @@ impl Guest {
 
     /// Whether a thread is one of this process's, now.
     fn has(&self, thread: i32) -> bool {
+        if has_ended(self) {
+            return false;
+        }
         // Its first thread's number is its own, until the last one is gone.
         if thread == self.pid {
-            return !has_ended(self);
+            return true;
         }
-        accessat(&self.folder, format!("task/{thread}"), Access::EXISTS, AtFlags::empty()).is_ok()
+        // Of any other the kernel says whether it is of that process, as it does before a signal is sent.
+        // SAFETY: the call takes numbers, and signal 0 is none.
+        let told = unsafe { libc::syscall(libc::SYS_tgkill, self.pid, thread, 0) };
+        told == 0 || nix::errno::Errno::last_raw() != libc::ESRCH
     }
 
-    /// What it runs.
-    pub(super) fn program(&self, rules: &Arc<Rules>) -> Arc<Program> {
+    /// What it runs, as a thread of it makes a call.
+    pub(super) fn program(&self, thread: i32, rules: &Arc<Rules>) -> Arc<Program> {
         let mut begins = lock(&self.begins);
-        if let Some(until) = *begins {
-            if until < Instant::now() {
+        if let Some(beginning) = *begins {
+            // A thread that makes another call is done with the one before.
+            if beginning.thread == thread || beginning.until < Instant::now() {
                 *begins = None;
             }
             let fresh = Arc::new(Program::of(self.folder.as_fd(), rules));
@@ -92,8 +108,8 @@ impl Guest {
     }
 
     /// An `execve(2)` is let through: soon its program may be another one.
-    pub(super) fn record_beginning(&self) {
-        *lock(&self.begins) = Some(Instant::now() + BEGINNING);
+    pub(super) fn record_beginning(&self, thread: i32) {
+        *lock(&self.begins) = Some(Beginning { thread, until: Instant::now() + BEGINNING });
     }
 
     /// Its descriptor of the process.

@@ -112,18 +112,20 @@ impl Link {
         }
     }
 
-    /// Asks, and waits a bounded time.
+    /// Asks, and waits a bounded time. `wait` is called with what the answer will come by, before that is read.
     pub(super) fn ask(
         &self,
         question: &ToProxy,
         descriptor: Option<BorrowedFd<'_>>,
+        wait: &dyn Fn(BorrowedFd<'_>),
     ) -> Result<Reply, LinkError> {
         if descriptor.is_none()
-            && let Some(reply) = self.ask_agent(question)
+            && let Some(reply) = self.ask_agent(question, wait)
         {
             return reply;
         }
         let connection = self.send(question, descriptor)?;
+        wait(connection.as_fd());
         if !is_readable(connection.as_fd(), PATIENCE)? {
             return Err(LinkError);
         }
@@ -131,7 +133,26 @@ impl Link {
     }
 
     /// Asks the agent itself; nothing if the proxy is to be asked.
-    fn ask_agent(&self, question: &ToProxy) -> Option<Result<Reply, LinkError>> {
+    fn ask_agent(
+        &self,
+        question: &ToProxy,
+        wait: &dyn Fn(BorrowedFd<'_>),
+    ) -> Option<Result<Reply, LinkError>> {
+        let lane = self.begin_at_agent(question, 1)?;
+        wait(lane.as_fd());
+        let mut replies = self.finish_at_agent(lane, 1);
+        Some(replies.pop().ok_or(LinkError))
+    }
+
+    /// Asks the agent the same so many times, and gives the answers that come; none where it cannot be asked itself.
+    pub(super) fn ask_often(&self, question: &ToProxy, n_times: usize) -> Vec<Reply> {
+        match self.begin_at_agent(question, n_times) {
+            Some(lane) => self.finish_at_agent(lane, n_times),
+            None => Vec::new(),
+        }
+    }
+
+    fn begin_at_agent(&self, question: &ToProxy, n_times: usize) -> Option<OwnedFd> {
         if !self.has_lanes.load(Ordering::Relaxed) {
             return None;
         }
@@ -143,15 +164,20 @@ impl Link {
         };
         let frame = encode_frame(&ToAgent { id: RequestId(0), call, descriptor: false }).ok()?;
         // An agent that is gone has not seen it: the proxy has words for that.
-        send_all(&lane, &frame).ok()?;
-        let reply = receive_frame(&lane);
-        if reply.is_ok() {
+        send_all(&lane, &frame.repeat(n_times)).ok()?;
+        Some(lane)
+    }
+
+    fn finish_at_agent(&self, lane: OwnedFd, n_times: usize) -> Vec<Reply> {
+        let mut answers = Answers::default();
+        let replies: Vec<Reply> = (0..n_times).map_while(|_| answers.next(&lane).ok()).collect();
+        if replies.len() == n_times {
             let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
             if lanes.len() < N_POOLED {
                 lanes.push(lane);
             }
         }
-        Some(reply)
+        replies
     }
 
     fn open_lane(&self) -> Option<OwnedFd> {
@@ -243,20 +269,29 @@ fn send_all(lane: &OwnedFd, mut bytes: &[u8]) -> Result<(), LinkError> {
     Ok(())
 }
 
-/// An answer of the agent's.
-fn receive_frame(lane: &OwnedFd) -> Result<Reply, LinkError> {
-    let mut frames = FrameReader::default();
-    let mut descriptors = Vec::new();
-    let mut piece = [0; 4096];
-    loop {
-        if let Some(frame) = frames.next_frame().map_err(|_| LinkError)? {
-            let FromAgent::Answer { outcome, .. } = wire::decode(&frame).map_err(|_| LinkError)? else {
-                return Err(LinkError);
-            };
-            return Reply::new(direct::answer(outcome), descriptors);
+/// Answers of the agent's, as they come by a lane.
+#[derive(Default)]
+struct Answers {
+    frames: FrameReader,
+    descriptors: Vec<OwnedFd>,
+}
+
+impl Answers {
+    /// The next one.
+    fn next(&mut self, lane: &OwnedFd) -> Result<Reply, LinkError> {
+        let mut piece = [0; 4096];
+        loop {
+            if let Some(frame) = self.frames.next_frame().map_err(|_| LinkError)? {
+                let FromAgent::Answer { outcome, .. } = wire::decode(&frame).map_err(|_| LinkError)? else {
+                    return Err(LinkError);
+                };
+                let answer = direct::answer(outcome);
+                let n_own = answer.n_descriptors().min(self.descriptors.len());
+                return Reply::new(answer, self.descriptors.drain(..n_own).collect());
+            }
+            let n_read = receive_piece(lane.as_fd(), &mut piece, &mut self.descriptors)?;
+            self.frames.feed(&piece[..n_read]);
         }
-        let n_read = receive_piece(lane.as_fd(), &mut piece, &mut descriptors)?;
-        frames.feed(&piece[..n_read]);
     }
 }
 

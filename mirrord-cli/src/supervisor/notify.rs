@@ -24,7 +24,7 @@ const CONTINUE: u32 = 1;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     /// By which the kernel knows it.
-    id: u64,
+    pub(super) id: u64,
     /// The thread.
     pub(super) thread: i32,
     /// Of which machine the call is, as the kernel's audit numbers them.

@@ -51,7 +51,7 @@ fn name(caller: &Caller<'_>) -> Answer {
 /// What is done by a ring nobody is asked for; so there is none, as on a kernel without them.
 fn ring(caller: &Caller<'_>) -> Answer {
     let name = String::from_utf8_lossy(&caller.program.executable).into_owned();
-    caller.supervisor.warn(format!(
+    caller.warn(format!(
         "`{name}` is refused a ring of `io_uring`, whose calls cannot be caught; `supervisor.io_uring` allows it"
     ));
     Answer::Failed(Errno(libc::ENOSYS))
@@ -60,11 +60,11 @@ fn ring(caller: &Caller<'_>) -> Answer {
 /// A call of a 32-bit program: its numbers and its structures are others than ours, so it is told of, and left.
 pub(super) fn narrow(caller: &Caller<'_>) -> Answer {
     if u32::try_from(caller.call.number).is_ok_and(|number| calls::EXEC_NARROW.contains(&number)) {
-        caller.guest.record_beginning();
+        caller.guest.record_beginning(caller.call.thread);
         return Answer::Continue;
     }
     let name = String::from_utf8_lossy(&caller.program.executable).into_owned();
-    caller.supervisor.warn(of_32_bits(&name));
+    caller.warn(of_32_bits(&name));
     Answer::Continue
 }
 
@@ -74,15 +74,16 @@ fn of_32_bits(name: &str) -> String {
 
 /// Soon it may be another program, of which the developer may have to know something before it begins.
 fn begin(caller: &Caller<'_>) -> Answer {
+    caller.turn.hand_over();
     if let Some((file, said)) = beginning(caller) {
         if caller.supervisor.is_confined {
             tell_of_privileges(caller, &file, &said);
         }
         if is_narrow(&file) {
-            caller.supervisor.warn(of_32_bits(&said));
+            caller.warn(of_32_bits(&said));
         }
     }
-    caller.guest.record_beginning();
+    caller.guest.record_beginning(caller.call.thread);
     Answer::Continue
 }
 
@@ -103,7 +104,7 @@ fn tell_of_privileges(caller: &Caller<'_>, file: &Path, said: &str) {
         && mode & libc::S_IXGRP != 0
         && metadata.gid() != nix::unistd::getegid().as_raw();
     if changes_user || changes_group {
-        caller.supervisor.warn(format!(
+        caller.warn(format!(
             "`{said}` runs as you and not as its owner: a supervised program gains no privileges"
         ));
     }

@@ -1,13 +1,10 @@
-//! How calls reach workers: as many as wait at once, so that one that blocks holds up nobody.
+//! How calls reach workers, so that one that blocks holds up nobody.
 
 use std::{
     io,
     os::fd::OwnedFd,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     thread,
 };
 
@@ -18,23 +15,21 @@ use mirrord_protocol::{
     wire::MAX_FRAME,
 };
 use rustix::{
-    event::{PollFd, PollFlags},
+    event::{PollFd, PollFlags, Timespec},
     process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open},
 };
 
 use super::{
     caller::Caller,
+    crew::{Crew, Need, Turn},
     guests::Guests,
     link::{Link, LinkError, Reply},
     net::{Sockets, kept::Kept},
     notify::{Answer, Call, Listener},
 };
 
-/// Workers that wait although none is needed.
-const N_IDLE: usize = 4;
-
-/// The most workers: so many calls may block at once.
-const N_WORKERS: usize = 4096;
+/// How often it is looked whether a worker is kept that nobody thought would be.
+const LOOK_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
 /// The stack of a worker; what is large lies on the heap.
 const STACK: usize = 512 << 10;
@@ -125,31 +120,32 @@ impl Supervisor {
 
     /// Tells the developer something, once for each text.
     pub(super) fn warn(&self, text: String) {
-        drop(self.link.ask(&ToProxy::Note(Note::Warning(text)), None));
+        drop(self.link.ask(&ToProxy::Note(Note::Warning(text)), None, &|_| {}));
     }
 
     /// Answers calls until nobody is left who could make one.
     pub(super) fn serve(self, listener: OwnedFd) {
-        let desk = Arc::new(Desk {
-            supervisor: self,
-            listener: Listener::new(listener),
-            n_idle: AtomicUsize::new(0),
-            n_workers: AtomicUsize::new(0),
-        });
+        let listener = Listener::new(listener);
+        let desk = Arc::new(Desk { supervisor: self, listener, crew: Crew::default() });
         if desk.supervisor.sockets.kept.is_some() {
             let keeper = desk.clone();
             let keep = move || keeper.supervisor.sockets.kept.as_ref().map(Kept::watch);
             drop(thread::Builder::new().stack_size(STACK).spawn(keep));
         }
-        let watched = desk.clone();
+        let (watched, filler) = (desk.clone(), desk.clone());
         drop(thread::Builder::new().stack_size(STACK).spawn(move || watched.supervisor.guests.watch()));
+        let fill = move || filler.supervisor.sockets.stock.fill(&filler.supervisor.link);
+        drop(thread::Builder::new().stack_size(STACK).spawn(fill));
         desk.engage();
         // The kernel hangs up when the last guest is gone; before that nothing is asked for.
         loop {
             let mut asked = [PollFd::from_borrowed_fd(desk.listener.as_fd(), PollFlags::empty())];
-            let polled = rustix::event::poll(&mut asked, None);
+            let polled = rustix::event::poll(&mut asked, Some(&LOOK_TIME));
             if polled.is_ok() && asked[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) {
                 return;
+            }
+            if desk.crew.look() {
+                desk.engage();
             }
         }
     }
@@ -185,60 +181,50 @@ fn settings(mut reply: Reply) -> io::Result<(Handoff, Page)> {
 struct Desk {
     supervisor: Supervisor,
     listener: Listener,
-    n_idle: AtomicUsize,
-    n_workers: AtomicUsize,
+    crew: Crew,
 }
 
 impl Desk {
-    /// One worker more. Without one, calls wait until another is free.
+    /// Somebody is to wait for the next call. Without a worker it waits until another is free.
     fn engage(self: &Arc<Self>) {
-        if self.n_workers.fetch_add(1, Ordering::Relaxed) >= N_WORKERS {
-            self.n_workers.fetch_sub(1, Ordering::Relaxed);
+        if self.crew.call() == Need::Nobody {
             return;
         }
-        self.n_idle.fetch_add(1, Ordering::AcqRel);
         let desk = self.clone();
-        let started = thread::Builder::new().stack_size(STACK).spawn(move || {
-            desk.work();
-            desk.n_workers.fetch_sub(1, Ordering::Relaxed);
-        });
+        let started = thread::Builder::new().stack_size(STACK).spawn(move || desk.work());
         if started.is_err() {
-            self.n_idle.fetch_sub(1, Ordering::AcqRel);
-            self.n_workers.fetch_sub(1, Ordering::Relaxed);
+            self.crew.record_failed();
         }
     }
 
-    /// Takes calls, one at a time, until there are workers enough without this one. It begins as idle.
+    /// Takes calls, one at a time, until there are workers enough without this one.
     fn work(self: &Arc<Self>) {
+        let engage = || self.engage();
         loop {
             let call = match self.listener.receive() {
                 Ok(Some(call)) => call,
                 Ok(None) => continue,
-                Err(_) => break,
+                Err(_) => return,
             };
-            if self.n_idle.fetch_sub(1, Ordering::AcqRel) == 1 {
-                self.engage();
-            }
-            self.answer(&call);
-            if self.n_idle.fetch_add(1, Ordering::AcqRel) >= N_IDLE {
-                break;
+            let turn = Turn::new(call.id, &self.crew, self.listener.as_fd(), &engage);
+            self.answer(&call, &turn);
+            if !turn.end() && !self.crew.rest() {
+                return;
             }
         }
-        self.n_idle.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Whatever happens, the guest is answered.
-    fn answer(&self, call: &Call) {
-        let answer = catch_unwind(AssertUnwindSafe(|| self.decide(call)));
+    fn answer(&self, call: &Call, turn: &Turn<'_>) {
+        let answer = catch_unwind(AssertUnwindSafe(|| self.decide(call, turn)));
         // Nobody waits any more: the guest was ended.
         let _ = self.listener.answer(call, answer.unwrap_or(Answer::Continue));
     }
 
-    fn decide(&self, call: &Call) -> Answer {
+    fn decide(&self, call: &Call, turn: &Turn<'_>) -> Answer {
         let Some(guest) = self.supervisor.guests.of(call.thread) else { return Answer::Continue };
-        let program = guest.program(&self.supervisor.rules);
-        let caller =
-            Caller { supervisor: &self.supervisor, listener: &self.listener, call, guest: &guest, program };
-        caller.decide()
+        let program = guest.program(call.thread, &self.supervisor.rules);
+        let (supervisor, listener) = (&self.supervisor, &self.listener);
+        Caller { supervisor, listener, call, turn, guest: &guest, program }.decide()
     }
 }

@@ -53,7 +53,7 @@ struct Task {
 #[derive(Debug, Serialize, Deserialize)]
 enum Said {
     /// It can serve; so much is to be caught.
-    Ready { proxied: bool, relays: bool, hostname: bool, refuses_rings: bool, keeps_sockets: bool },
+    Ready(Wanted),
     /// It has the listener.
     Serving,
     /// It cannot.
@@ -141,10 +141,7 @@ pub(crate) fn start(session: &Supervised<'_>) -> Result<Started, SuperviseError>
     }
     .map_err(SuperviseError::Start)?;
     match tell(&mut socket, &task).and_then(|()| hear(&mut socket)).map_err(SuperviseError::Start)? {
-        Said::Ready { proxied, relays, hostname, refuses_rings, keeps_sockets } => {
-            let wanted = Wanted { proxied, relays, hostname, refuses_rings, keeps_sockets };
-            Ok(Started::Guest(Supervision { socket, wanted }))
-        }
+        Said::Ready(wanted) => Ok(Started::Guest(Supervision { socket, wanted })),
         Said::Failed(why) => Err(SuperviseError::Begin(why)),
         Said::Serving => Err(SuperviseError::Begin("it said something out of turn".to_owned())),
     }
@@ -285,14 +282,16 @@ fn prepare(socket: &mut UnixStream) -> io::Result<(Supervisor, OwnedFd)> {
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     let has_target = supervisor.facts.has_target;
     let proxied = supervisor.facts.data_path == DataPath::Proxied && has_target;
-    let ready = Said::Ready {
+    let wanted = Wanted {
+        reaches: has_target,
+        arrives: supervisor.rules.incoming.wish.is_some(),
         proxied,
         relays: proxied || (has_target && supervisor.rules.dns.has_filter()),
         hostname: supervisor.rules.hostname && has_target,
         refuses_rings: !supervisor.facts.allows_rings,
         keeps_sockets: supervisor.sockets.kept.is_some(),
     };
-    tell(socket, &ready)?;
+    tell(socket, &Said::Ready(wanted))?;
     let mut descriptors = std::collections::VecDeque::new();
     // The command may still do a lot before it becomes the guest.
     rustix::event::poll(&mut [rustix::event::PollFd::new(socket, rustix::event::PollFlags::IN)], None)?;

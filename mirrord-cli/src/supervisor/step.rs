@@ -26,9 +26,10 @@ const NT_PRSTATUS: c_int = 1;
 
 /// Makes the thread stand there; it has its answer when this ends.
 pub(super) fn stand(caller: &Caller<'_>, dir: &OwnedFd) -> Outcome<Answer> {
+    caller.turn.hand_over();
     let lent = caller.listener.lend(caller.call, dir)?;
     let Some(traced) = Traced::seize(caller.call.thread) else {
-        caller.supervisor.warn(untraceable(caller));
+        caller.warn(untraceable(caller));
         return Err(Errno(libc::EPERM));
     };
     // The call itself is over; what follows is between its end and the next instruction.
@@ -53,13 +54,32 @@ fn untraceable(caller: &Caller<'_>) -> String {
 
 /// Has a guest open a mere path (`O_PATH`) itself, in the place of its own open: one that ends with its NUL.
 pub(super) fn open_path(caller: &Caller<'_>, path: &[u8], flags: c_int) -> Outcome<Answer> {
+    let flags = u64::from((libc::O_PATH | flags).cast_unsigned());
+    let folder = i64::from(libc::AT_FDCWD).cast_unsigned();
+    instead(caller, path, libc::SYS_openat, |place| [folder, place, flags])
+}
+
+/// Has a guest watch a path itself that stands for the one that it said: one that ends with its NUL.
+pub(super) fn watch(caller: &Caller<'_>, path: &[u8], watcher: c_int, mask: u32) -> Outcome<Answer> {
+    let watcher = u64::from(watcher.cast_unsigned());
+    instead(caller, path, libc::SYS_inotify_add_watch, |place| [watcher, place, mask.into()])
+}
+
+/// Has a guest make another call in the place of its own, with a path whose place in its memory is told.
+fn instead(
+    caller: &Caller<'_>,
+    path: &[u8],
+    number: c_long,
+    arguments: impl FnOnce(u64) -> [u64; 3],
+) -> Outcome<Answer> {
+    caller.turn.hand_over();
     let Some(traced) = Traced::seize(caller.call.thread) else {
         return Err(Errno(libc::EPERM));
     };
     if caller.listener.answer(caller.call, Answer::Failed(Errno(libc::EACCES))).is_err() {
         return Err(Errno(libc::EINTR));
     }
-    traced.open(caller, path, flags);
+    traced.make_with_path(caller, path, number, arguments);
     Ok(Answer::Done(0))
 }
 
@@ -89,17 +109,21 @@ impl Traced {
         Some(())
     }
 
-    /// Has the stopped thread open a path, which is put where nothing of its own can be: far below its stack.
-    fn open(&self, caller: &Caller<'_>, path: &[u8], flags: c_int) -> Option<()> {
+    /// Has the stopped thread make a call with a path, which is put where nothing of its own can be: far below its stack.
+    fn make_with_path(
+        &self,
+        caller: &Caller<'_>,
+        path: &[u8],
+        number: c_long,
+        arguments: impl FnOnce(u64) -> [u64; 3],
+    ) -> Option<()> {
         const BELOW: u64 = 1024;
         let mut signals = Vec::new();
         self.stop(&mut signals)?;
         let own = Registers::of(self.0)?;
         let place = (own.stack() - BELOW) & !15;
         caller.memory().write(place, path).ok()?;
-        let flags = libc::O_PATH | flags;
-        let arguments = [i64::from(libc::AT_FDCWD).cast_unsigned(), place, u64::from(flags.cast_unsigned())];
-        let outcome = self.call(&own, caller.call.instruction, libc::SYS_openat, arguments, &mut signals)?;
+        let outcome = self.call(&own, caller.call.instruction, number, arguments(place), &mut signals)?;
         own.answering(outcome).set(self.0)?;
         self.tell(&signals);
         Some(())

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -173,6 +174,17 @@ static int hanging(void) {
     return 0;
 }
 
+/* A folder there is watched. */
+static int watching(void) {
+    int fd = inotify_init1(IN_CLOEXEC);
+    int watch = inotify_add_watch(fd, "/data", IN_CREATE | IN_ONLYDIR);
+    printf("folder %d\n", watch < 0 ? -errno : 0);
+    int other = inotify_add_watch(fd, "/data/orders.txt", IN_CREATE | IN_ONLYDIR);
+    printf("file %d\n", other < 0 ? -errno : 0);
+    printf("rest %d %d\n", inotify_rm_watch(fd, watch), inotify_add_watch(-1, "/data", IN_CREATE) < 0 ? -errno : 0);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const char *story = argc > 1 ? argv[1] : "";
     if (!strcmp(story, "interrupted")) return interrupted();
@@ -184,6 +196,7 @@ int main(int argc, char **argv) {
     if (!strcmp(story, "ring")) return ring();
     if (!strcmp(story, "storm")) return storm();
     if (!strcmp(story, "orphaned")) return orphaned();
+    if (!strcmp(story, "watching")) return watching();
     if (!strcmp(story, "hanging")) return hanging();
     printf("tell me a story\n");
     return 2;

@@ -22,6 +22,7 @@ use super::{
 
 /// Does the work, as the guest's user.
 pub(super) fn run(caller: &Caller<'_>, work: &Work, path: &[u8]) -> Outcome<Answer> {
+    caller.turn.hand_over();
     let path = text(path)?;
     let memory = caller.memory();
     let acting = Acting::like(caller.call.thread)?;
@@ -70,7 +71,7 @@ pub(super) fn run(caller: &Caller<'_>, work: &Work, path: &[u8]) -> Outcome<Answ
                 unsafe { list(path.as_ptr(), room.cast(), length) }
             })
         }
-        Work::Watch { watcher, mask } => watch(caller, *watcher, &path.to_string_lossy(), *mask),
+        Work::Watch { watcher, mask } => watch(caller, *watcher, &path, *mask),
         Work::ChangeDir => step::stand(caller, &open(&path, O_DIRECTORY, 0)?),
         // Not by the process's own user, as `access(2)` asks otherwise.
         Work::Access { mode, follow } if acting.is_another() => {
@@ -145,6 +146,7 @@ fn simple(caller: &Caller<'_>, work: &Work, path: &CString) -> Outcome<c_int> {
 
 /// Does the work on two files, of which at least one is another than was said.
 pub(super) fn run_both(caller: &Caller<'_>, pair: Pair, from: &[u8], to: &[u8]) -> Outcome<Answer> {
+    caller.turn.hand_over();
     let (from, to) = (text(from)?, text(to)?);
     let _acting = Acting::like(caller.call.thread)?;
     let answer = match pair {
@@ -175,10 +177,14 @@ pub(super) fn absolute(caller: &Caller<'_>, dir: i32, way: Way, said: Vec<u8>) -
     }
 }
 
-/// Has the guest told what happens to a file.
-pub(super) fn watch(caller: &Caller<'_>, watcher: i32, path: &str, mask: u32) -> Outcome<Answer> {
+/// Has the guest told what happens to a file, by a path that means the same to it and to us.
+pub(super) fn watch(caller: &Caller<'_>, watcher: i32, path: &CString, mask: u32) -> Outcome<Answer> {
+    caller.turn.hand_over();
+    // Where descriptors may not be taken from a guest, it watches by itself.
+    if caller.supervisor.sockets.kept.is_some() {
+        return step::watch(caller, path.as_bytes_with_nul(), watcher, mask);
+    }
     let watcher = caller.duplicate(watcher).ok_or(Errno(libc::EBADF))?;
-    let path = CString::new(path).map_err(|_| Errno(libc::EINVAL))?;
     // SAFETY: the path is a C string.
     let watch = unsafe { libc::inotify_add_watch(watcher.as_raw_fd(), path.as_ptr(), mask) };
     done(watch.min(0)).map(|()| Answer::Done(watch.into()))

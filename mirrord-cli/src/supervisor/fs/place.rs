@@ -1,6 +1,7 @@
 //! Where a directory of a guest lies, which the kernel tells: here or there, and its path.
 
 use libc::AT_FDCWD;
+use mirrord_config::handoff::DataPath;
 use mirrord_core::{
     verdict::Errno,
     way::{self, Place},
@@ -22,6 +23,10 @@ pub(super) fn of(caller: &Caller<'_>, dir: i32) -> Option<Place> {
 }
 
 fn look(caller: &Caller<'_>, link: &str) -> Option<Place> {
+    // A folder of the mount is asked for there.
+    if caller.supervisor.facts.data_path == DataPath::Proxied {
+        caller.turn.hand_over();
+    }
     let wanted = StatxFlags::MNT_ID | StatxFlags::TYPE;
     let stat = rustix::fs::statx(CWD, link, AtFlags::empty(), wanted).ok()?;
     if FileType::from_raw_mode(u32::from(stat.stx_mode)) != FileType::Directory {

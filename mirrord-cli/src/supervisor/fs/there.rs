@@ -71,7 +71,8 @@ pub(super) fn run(caller: &Caller<'_>, work: &Work, path: GuestPath) -> Outcome<
         Work::Watch { watcher, mask } => {
             let follow = if mask & libc::IN_DONT_FOLLOW == 0 { 0 } else { O_NOFOLLOW };
             let file = open(caller, path, O_PATH | O_CLOEXEC | follow, 0)?;
-            let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+            let link = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+            let link = std::ffi::CString::new(link).map_err(|_| LOST)?;
             here::watch(caller, *watcher, &link, mask & !libc::IN_DONT_FOLLOW)
         }
         Work::ChangeDir => {

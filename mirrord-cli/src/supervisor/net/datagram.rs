@@ -325,6 +325,7 @@ fn receive(
             Err(Errno(libc::EAGAIN)) if waits => {}
             Err(errno) => return Err(Answer::Failed(errno)),
         }
+        caller.turn.hand_over();
         let ready = poll(&mut [PollFd::new(&held.0, PollFlags::IN)], Some(&GLANCE));
         if ready.is_ok_and(|n_ready| n_ready > 0) {
             continue;

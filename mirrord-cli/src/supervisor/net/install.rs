@@ -16,6 +16,7 @@ use crate::supervisor::caller::Caller;
 
 /// Puts a socket behind every number of another one, of which `socket` is our duplicate, and behind that.
 pub(super) fn install(caller: &Caller<'_>, socket: Socket, fresh: &OwnedFd) -> Outcome<()> {
+    caller.turn.hand_over();
     let inode = socket.inode()?.0;
     let links = links(caller);
     let is_it = |link: &[u8]| watch::socket_inode(link) == Some(inode);

@@ -5,6 +5,7 @@ mod address;
 mod datagram;
 mod install;
 pub(super) mod kept;
+mod stock;
 mod world;
 
 use std::{
@@ -44,6 +45,8 @@ pub(super) struct Sockets {
     relays: bool,
     /// Those that we have made, where none can be taken from a guest.
     pub(super) kept: Option<kept::Kept>,
+    /// Those that were made there for whoever asks next.
+    pub(super) stock: stock::Stock,
 }
 
 impl Sockets {
@@ -57,6 +60,7 @@ impl Sockets {
             passes: is_passed && facts.has_target && there != 0 && there != cookie,
             relays: !is_passed && facts.has_target,
             kept: keeps.then(kept::Kept::default),
+            stock: stock::Stock::default(),
         }
     }
 
@@ -142,21 +146,22 @@ fn connect(caller: &Caller<'_>) -> Option<Answer> {
     }
     let held = Held::of(caller, caller.int(0))?;
     let socket = held.socket();
-    let inode = socket.inode().ok()?;
     let connecting =
         || caller.supervisor.sockets.connecting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if socket.is_nonblocking() && connecting().contains(&inode) {
+    let is_any = !connecting().is_empty();
+    let is_connecting = is_any && connecting().contains(&socket.inode().ok()?);
+    if is_connecting && socket.is_nonblocking() {
         // It was interrupted while it still waited, and does not wait any more.
         return Some(Answer::Failed(Errno(libc::EALREADY)));
     }
-    let outcome = if connecting().remove(&inode) {
+    let outcome = if is_connecting && connecting().remove(&socket.inode().ok()?) {
         // It was interrupted, and begins anew: the first one is still under way.
         relay::finish(caller, socket)
     } else {
         connect::connect(caller, socket, address)?
     };
     if outcome == Err(Errno(libc::EINTR)) && caller.may_relay() {
-        connecting().insert(inode);
+        connecting().insert(socket.inode().ok()?);
         return Some(Answer::Interrupted);
     }
     if outcome.is_ok() && socket.transport() == Some(Protocol::Tcp) {
@@ -182,6 +187,7 @@ fn bind(caller: &Caller<'_>) -> Option<Answer> {
 fn listen(caller: &Caller<'_>) -> Option<Answer> {
     let held = Held::of(caller, caller.int(0))?;
     if held.socket().transport()? == Protocol::Tcp {
+        caller.turn.hand_over();
         let name = String::from_utf8_lossy(&caller.program.executable).into_owned();
         let greet = || caller.supervisor.link.greet(caller.guest.pid, &name, false).ok();
         caller.guest.presence(|| greet().map(|(connection, _)| connection));

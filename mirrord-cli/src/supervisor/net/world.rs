@@ -72,6 +72,11 @@ impl World for Caller<'_> {
     }
 
     fn ask(&self, question: SocketQuestion) -> Answered {
+        if let SocketQuestion::Make { domain, kind, protocol } = question
+            && let Some(made) = self.supervisor.sockets.stock.take((domain, kind, protocol))
+        {
+            return Ok((SocketAnswer::Made, Some(made)));
+        }
         answered(Caller::ask(self, &ToProxy::Socket(question)))
     }
 
@@ -89,7 +94,7 @@ impl World for Caller<'_> {
     }
 
     fn warn(&self, text: &dyn Fn() -> String) {
-        self.supervisor.warn(text());
+        Caller::warn(self, text());
     }
 }
 
