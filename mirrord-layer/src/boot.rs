@@ -71,7 +71,8 @@ fn map(file: &OwnedFd) -> Result<&'static [u8], LinkError> {
 /// for the target happens here unnoticed.
 fn lost() -> Handoff {
     let mut rules = Rules { hostname: false, ipv6: true, ..Rules::default() };
-    rules.fs.mode = FsMode::Read;
+    // Whether it was to write there, nobody tells any more: what is not written anywhere can be written again.
+    rules.fs.mode = FsMode::Write;
     rules.dns.enabled = true;
     rules.outgoing.tcp = true;
     rules.outgoing.udp = true;

@@ -107,3 +107,14 @@ fn answers_that_nobody_has_asked_for_are_not_taken_for_others() {
     // What was said before it was asked can only be believed or not: never waited for.
     assert!(heard.ends_with("here well") && heard.lines().count() == 11, "{heard}");
 }
+
+/// A program whose proxy is gone before it begins does not know what was meant: nothing of it happens here.
+#[test]
+fn without_a_proxy_nothing_is_written_here_that_was_meant_for_there() {
+    const WRITE: &str = "echo x > /data/out/file || cat /data/file";
+    let proxy = ScriptedProxy::start(&Handoff::default(), |_, _| Answer::nonsense(&[]));
+    let mut command = guest::command(&proxy, "/bin/sh");
+    command.env(mirrord_protocol::proxy::names::PROXY_ADDRESS, "@mirrord-nobody");
+    let said = guest::said(&command.args(["-c", WRITE]).output().unwrap());
+    assert_eq!(said.matches("I/O error").count() + said.matches("Input/output error").count(), 2, "{said}");
+}
