@@ -37,6 +37,8 @@ pub struct Facts {
     /// What the kernel puts before the target's paths, when it tells the path of a passed or FUSE descriptor.
     #[serde(with = "serde_bytes")]
     pub path_prefix: Vec<u8>,
+    /// Whether the kernel tells of the target's files here what it tells there: owners have the same numbers.
+    pub looks_alike: bool,
     /// The working directory in which the session was started.
     #[serde(with = "serde_bytes")]
     pub start_dir: Vec<u8>,

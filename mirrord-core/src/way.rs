@@ -80,6 +80,18 @@ pub fn judge_mapped(rules: &FsRules, here: &Here<'_>, mapped: &[u8], deed: Deed)
     judge(rules, here, mapped, mapped, deed, true)
 }
 
+/// Whether a path is one name, which a directory has or has not.
+#[must_use]
+pub fn is_one_name(said: &[u8]) -> bool {
+    !said.is_empty() && !said.contains(&b'/') && said != b"." && said != b".."
+}
+
+/// Whether everybody may search a directory of this mode: then it does not matter who looks into it.
+#[must_use]
+pub fn is_open_to_all(mode: u32) -> bool {
+    mode & 0o111 == 0o111
+}
+
 /// Whether a file there may be changed by a descriptor that stands for it. Where its path would be left, nothing is
 /// written there, and the descriptor is one of a file system that cannot be written (`EROFS`).
 ///
@@ -195,6 +207,16 @@ mod tests {
         let rules = FsRules { mode: FsMode::Write, ..rules() };
         assert_eq!(permit(&rules, "/data/x"), Ok(()));
         assert_eq!(permit(&rules, "/usr/x"), Err(Errno::EROFS), "it stays here");
+    }
+
+    #[test]
+    fn a_name_is_one_that_a_directory_has() {
+        assert!(is_one_name(b"x") && is_one_name(b"..."));
+        for said in ["", ".", "..", "x/", "/x", "x/y"] {
+            assert!(!is_one_name(said.as_bytes()), "{said}");
+        }
+        assert!(is_open_to_all(0o40755) && is_open_to_all(0o41711));
+        assert!(!is_open_to_all(0o40750) && !is_open_to_all(0o40744));
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod listen;
 pub mod make;
 pub mod name;
 pub mod options;
+pub mod pointer;
 pub mod relay;
 pub mod servers;
 pub mod sockaddr;
@@ -37,11 +38,8 @@ pub use world::World;
 /// What the guest sees of a failure.
 pub type Outcome<T> = Result<T, Errno>;
 
-/// Whether a guest's pointer may point to something. The others the kernel refuses with `EFAULT`, and we must not
-/// touch: null, the first page that stands for it, and what lies beyond the memory of programs.
+/// Whether a guest's pointer points to something. The others the kernel refuses with `EFAULT`, and we must not touch.
 #[must_use]
 pub fn is_plausible<T>(pointer: *const T) -> bool {
-    const FIRST_PAGE: usize = 4096;
-    const BEYOND: usize = 1 << 56;
-    (FIRST_PAGE..BEYOND).contains(&pointer.addr())
+    pointer::is_there(pointer.addr(), size_of::<T>())
 }

@@ -26,7 +26,8 @@ impl<'a> Address<'a> {
     /// A pointer that is plausible must point to so many bytes, which stay as they are while it is used.
     pub unsafe fn read(address: *const sockaddr, length: socklen_t) -> Self {
         let length = usize::try_from(length).unwrap_or(0);
-        if !crate::is_plausible(address) || !(FAMILY..=size_of::<libc::sockaddr_storage>()).contains(&length)
+        if !(FAMILY..=size_of::<libc::sockaddr_storage>()).contains(&length)
+            || !crate::pointer::is_there(address.addr(), length)
         {
             return Self::Other;
         }

@@ -47,6 +47,7 @@ guests! {
     c_walks_trees: compare C "trees", reading;
     c_reads_files: compare C "files", reading;
     c_changes_files: compare_writer C "write", writing;
+    c_says_wild_addresses: compare C "wild", writing;
     c_marks_what_it_only_reads: compare_writer C "marks", writing;
     c_connects: compare C "sockets", reading;
     c_sends_datagrams: compare C "datagrams", reading;

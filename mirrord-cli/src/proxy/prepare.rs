@@ -79,6 +79,7 @@ pub(crate) async fn prepare(
         // Elsewhere the same number means another network.
         netns_cookie: if order.place.is_here() { target.netns_cookie } else { 0 },
         path_prefix,
+        looks_alike: order.data_path == DataPath::Passed && has_our_users(&order.place),
         start_dir: order.start_dir.as_os_str().as_encoded_bytes().to_vec(),
         host: if order.hands_over { own_program() } else { Vec::new() },
         allows_rings: order.allows_rings,
@@ -123,6 +124,21 @@ pub(crate) async fn prepare(
     let ready = Ready { address, environment, hostname: target.hostname, ports: Vec::new() };
     let layers = Arc::new(Layers { session, settings, watch });
     Ok(Prepared { ready, layers, relays, listener })
+}
+
+/// Whether users and groups have the same numbers in a target as here: its process is in our user namespace, or in one
+/// that maps all of them to themselves.
+fn has_our_users(place: &Place) -> bool {
+    let Place::Process(pid) = place else { return false };
+    let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user")).ok();
+    if namespace("self").is_some_and(|ours| namespace(&pid.to_string()) == Some(ours)) {
+        return true;
+    }
+    let maps_all = |map: &str| {
+        let map = std::fs::read_to_string(format!("/proc/{pid}/{map}")).unwrap_or_default();
+        map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+    };
+    maps_all("uid_map") && maps_all("gid_map")
 }
 
 /// The file system of the proxied data path; a session without one still reads files.

@@ -6,4 +6,4 @@ pub(crate) mod environment;
 pub(crate) mod hostent;
 pub(crate) mod text;
 
-pub(crate) use mirrord_guest::{is_plausible, kernel, sockaddr, socket, stat};
+pub(crate) use mirrord_guest::{is_plausible, kernel, pointer, sockaddr, socket, stat};

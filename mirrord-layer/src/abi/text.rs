@@ -1,23 +1,55 @@
 //! C strings of the guest.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{c_char, c_int, c_void};
 
 use mirrord_core::verdict::Errno;
 
-use crate::answer::Outcome;
+use crate::{abi::pointer, answer::Outcome};
 
-/// The bytes of a guest's string. Nothing for null and the addresses that stand for it, which the kernel refuses with
-/// `EFAULT` and we must not touch.
+/// The bytes of a guest's string. Nothing where there is no memory, which the kernel refuses with `EFAULT` and we must
+/// not touch.
 ///
 /// # Safety
-/// Another pointer must point to a string that ends with NUL and stays as it is for `'a`.
+/// What is there must be a string that ends with NUL, or with the memory, and stays as it is for `'a`.
 pub(crate) unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
-    const FIRST_PAGE: usize = 4096;
-    if text.addr() < FIRST_PAGE {
-        return None;
+    let mut length = 0;
+    loop {
+        let at = text.wrapping_add(length);
+        if !pointer::is_there(at.addr(), 1) {
+            return None;
+        }
+        let n_on_page = pointer::PAGE - at.addr() % pointer::PAGE;
+        // SAFETY: so many bytes are on the page, which is there.
+        let n_more = unsafe { libc::strnlen(at, n_on_page) };
+        length += n_more;
+        if n_more < n_on_page {
+            break;
+        }
     }
-    // SAFETY: the caller promises a string.
-    Some(unsafe { CStr::from_ptr(text) }.to_bytes())
+    // SAFETY: all of these were just looked at.
+    Some(unsafe { std::slice::from_raw_parts(text.cast(), length) })
+}
+
+/// Gives the guest bytes, as many as fit, without a NUL at the end, as `readlink(2)` does. Says how many.
+///
+/// # Safety
+/// `out` is memory of the guest's to give, or an address that the kernel would refuse.
+pub(crate) unsafe fn give(bytes: &[u8], out: *mut c_void, size: usize) -> Outcome<usize> {
+    let length = bytes.len().min(size);
+    // SAFETY: the caller promises it.
+    unsafe { pointer::write(out.expose_provenance(), &bytes[..length]) }?;
+    Ok(length)
+}
+
+/// Gives the guest a structure of the kernel's.
+///
+/// # Safety
+/// As of [`give`]; `T` is made of integers.
+pub(crate) unsafe fn give_whole<T>(told: &T, out: *mut T) -> Outcome<c_int> {
+    // SAFETY: the structure is as long as it is; what lies between its parts was zeroed with it.
+    let bytes = unsafe { std::slice::from_raw_parts((&raw const *told).cast::<u8>(), size_of::<T>()) };
+    // SAFETY: the caller promises it.
+    unsafe { give(bytes, out.cast(), bytes.len()) }.map(|_| 0)
 }
 
 /// Copies as many bytes as fit, without a NUL at the end, as `readlink(2)` does. Says how many.
@@ -42,6 +74,9 @@ pub(crate) unsafe fn copy_or_allocate(bytes: &[u8], out: *mut c_char, size: usiz
         // SAFETY: the C library's own function.
         unsafe { libc::malloc(needed) }.cast()
     } else if needed <= size {
+        if !pointer::is_there(out.addr(), needed) {
+            return Err(Errno(libc::EFAULT));
+        }
         out
     } else {
         return Err(Errno(libc::ERANGE));

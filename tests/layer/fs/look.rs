@@ -1,5 +1,7 @@
 //! Calls that look at files.
 
+use std::os::unix::fs::PermissionsExt;
+
 use mirrord_config::handoff::DataPath;
 use mirrord_core::rules::fs::FsMode;
 use mirrord_protocol::proxy::ToProxy;
@@ -168,6 +170,62 @@ fn a_mapped_path_is_asked_for_under_its_other_name() {
     let session = Session::with(FsMode::Read, DataPath::Passed, |fs| fs.local = set(&["^/data"]));
     session.each(&[("open /mapped/file", "ENOENT")]);
     assert!(matches!(session.proxy.questions()[..], [ToProxy::Map(_)]));
+}
+
+#[test]
+fn programs_that_are_only_there_run_from_there() {
+    for data_path in [DataPath::Passed, DataPath::Proxied] {
+        let session = Session::with(FsMode::Read, data_path, |_| {});
+        let data = session.root.path().join("data");
+        let script = |name: &str, text: &str, mode| {
+            std::fs::write(data.join(name), text).unwrap();
+            std::fs::set_permissions(data.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        script("run", "#! /bin/sh -e \necho \"$0 $*\"; cat /data/file; false; echo not reached", 0o755);
+        script("plain", "echo plainly", 0o755);
+        script("closed", "#!/bin/sh\necho no", 0o644);
+        script("lost", "#!/none/interpreter\n", 0o755);
+        mirrord_tests::programs::copy(std::path::Path::new("/bin/cat"), &data.join("tool"));
+        assert_eq!(
+            session.shell("/data/run a 'b c'; echo $?"),
+            "/data/run a b c\nof the target1\n".trim_end()
+        );
+        assert_eq!(session.shell("/data/tool /data/file"), "of the target", "{data_path:?}");
+        assert_eq!(session.shell("/data/plain"), "plainly");
+        assert_eq!(
+            session.shell("/data/none 2> /dev/null; echo $?; /data/lost 2> /dev/null; echo $?"),
+            "127\n127"
+        );
+        if data_path == DataPath::Passed {
+            assert_eq!(session.shell("/data/closed 2> /dev/null; echo $?"), "126");
+        }
+    }
+}
+
+#[test]
+fn names_in_an_open_folder_are_told_by_the_kernel() {
+    let session = Session::new(FsMode::Read);
+    session.each(&[
+        (
+            "at /data/folder ; fstatat one.txt ; fstatat64 one.txt ; __fxstatat one.txt",
+            "0\n100644 1\n100644 1\n100644 1",
+        ),
+        ("at /data ; fstatat64 link ; fstatat none", "0\n120777 4\nENOENT"),
+    ]);
+    let n_asked = |session: &Session| {
+        session.proxy.questions().iter().filter(|it| format!("{it:?}").contains("Stat")).count()
+    };
+    assert_eq!(n_asked(&session), 0);
+    session.each(&[("at /data ; fstatat link ; fstatat folder/one.txt", "0\n100644 13\n100644 1")]);
+    assert_eq!(
+        n_asked(&session),
+        2,
+        "a link leads elsewhere here, and what is deeper may have one in its way"
+    );
+    let closed = std::fs::Permissions::from_mode(0o750);
+    std::fs::set_permissions(session.root.path().join("data/folder"), closed).unwrap();
+    session.each(&[("at /data/folder ; fstatat one.txt", "0\n100644 1")]);
+    assert_eq!(n_asked(&session), 3, "it matters who looks into that folder");
 }
 
 #[test]

@@ -44,6 +44,7 @@ impl Session {
             data_path,
             has_target: true,
             path_prefix: target::bytes(root.path()),
+            looks_alike: data_path == DataPath::Passed,
             start_dir: b"/".to_vec(),
             ..Facts::default()
         };

@@ -1,5 +1,6 @@
 //! Calls that take a path: which way it goes, and what is done for it there, or here under another one.
 
+mod beneath;
 mod here;
 mod place;
 mod read;
@@ -133,7 +134,10 @@ fn follow(caller: &Caller<'_>, said: &Said, work: &Work) -> Outcome<Answer> {
         }
     };
     match find(caller, said.dir, &path, work.deed())? {
-        Way::There(path) => there::run(caller, work, path),
+        Way::There(real) => match beneath::tell(caller, said, &path, work) {
+            Some(outcome) => outcome,
+            None => there::run(caller, work, real),
+        },
         Way::HereAt(path) => here::run(caller, work, &path),
         Way::Refused(errno) => Err(errno),
         Way::Here | Way::Map(_) => Ok(Answer::Continue),

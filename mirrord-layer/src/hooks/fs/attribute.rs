@@ -107,7 +107,7 @@ pub(super) unsafe fn copy(call: FsCall, out: (*mut c_void, size_t)) -> Outcome<s
             return Err(Errno(libc::ERANGE));
         }
         // SAFETY: the caller promises room.
-        unsafe { text::copy_cut(&bytes, place.cast(), size) };
+        unsafe { text::give(&bytes, place, size) }?;
     }
     Ok(ssize_t::try_from(bytes.len()).unwrap_or(ssize_t::FAILED))
 }

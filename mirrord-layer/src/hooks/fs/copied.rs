@@ -98,7 +98,7 @@ pub(crate) unsafe fn futimens(process: &Process, fd: c_int, times: *const timesp
     // SAFETY: the guest's own arguments.
     let here = || unsafe { original::futimens()(fd, times) };
     // SAFETY: as above.
-    let call = |path| Ok(FsCall::SetTimes { path, times: unsafe { mark::moments(times) }, follow: false });
+    let call = |path| Ok(FsCall::SetTimes { path, times: unsafe { mark::moments(times) }?, follow: false });
     mark(process, fd, here, call)
 }
 
@@ -173,14 +173,14 @@ pub(crate) unsafe fn fstatfs(process: &Process, fd: c_int, out: *mut libc::statf
     // SAFETY: the guest's own arguments.
     let here = || unsafe { original::fstatfs()(fd, out) };
     // SAFETY: as above.
-    look(process, fd, here, |path| unsafe { system::fill(out, abi::stat::statfs(&system::ask(path)?)) })
+    look(process, fd, here, |path| unsafe { text::give_whole(&abi::stat::statfs(&system::ask(path)?), out) })
 }
 
 pub(crate) unsafe fn fstatvfs(process: &Process, fd: c_int, out: *mut libc::statvfs) -> c_int {
     // SAFETY: the guest's own arguments.
     let here = || unsafe { original::fstatvfs()(fd, out) };
     // SAFETY: as above.
-    look(process, fd, here, |path| unsafe { system::fill(out, abi::stat::statvfs(&system::ask(path)?)) })
+    look(process, fd, here, |path| unsafe { text::give_whole(&abi::stat::statvfs(&system::ask(path)?), out) })
 }
 
 /// Whether a call with a path means the descriptor itself, of which it says nothing more.

@@ -79,7 +79,7 @@ unsafe fn copy_link(path: GuestPath, out: *mut c_char, size: size_t) -> Outcome<
     }
     let text = way::ask_path(FsCall::ReadLink(path))?;
     // SAFETY: the caller promises room.
-    let length = unsafe { text::copy_cut(&text, out, size) };
+    let length = unsafe { text::give(&text, out.cast(), size) }?;
     Ok(length.try_into().unwrap_or(ssize_t::MAX))
 }
 

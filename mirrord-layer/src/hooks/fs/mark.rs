@@ -12,7 +12,12 @@ use mirrord_protocol::{
 };
 
 use super::{copied, way};
-use crate::{abi::stat::permissions, answer::Outcome, engine::table::fs::original, process::Process};
+use crate::{
+    abi::{is_plausible, stat::permissions},
+    answer::Outcome,
+    engine::table::fs::original,
+    process::Process,
+};
 
 pub(crate) unsafe fn chmod(process: &Process, path: *const c_char, mode: mode_t) -> c_int {
     // SAFETY: the guest's own arguments.
@@ -103,12 +108,15 @@ const fn nanoseconds(said: i64) -> u32 {
 pub(crate) unsafe fn utime(process: &Process, path: *const c_char, times: *const utimbuf) -> c_int {
     // SAFETY: the guest's own arguments.
     let here = |path| unsafe { original::utime()(path, times) };
-    // SAFETY: null, or the guest's own structure.
-    let said = unsafe { times.as_ref() };
-    let moment = |seconds| Time { seconds, nanoseconds: 0 };
-    let times = said.map_or([NOW; 2], |said| [moment(said.actime), moment(said.modtime)]);
+    let there = |path| {
+        let moment = |seconds| Time { seconds, nanoseconds: 0 };
+        // SAFETY: as above.
+        let said = unsafe { read(times) }?;
+        let times = said.map_or([NOW; 2], |said| [moment(said.actime), moment(said.modtime)]);
+        set_times(path, times, true)
+    };
     // SAFETY: as above.
-    unsafe { way::follow(process, AT_FDCWD, path, Deed::Write, here, |path| set_times(path, times, true)) }
+    unsafe { way::follow(process, AT_FDCWD, path, Deed::Write, here, there) }
 }
 
 pub(crate) unsafe fn utimes(process: &Process, path: *const c_char, times: *const timeval) -> c_int {
@@ -159,30 +167,45 @@ pub(crate) unsafe fn utimensat(
     // SAFETY: as above.
     if unsafe { copied::is_meant(path, flags) } {
         // SAFETY: as above.
-        let times = unsafe { moments(times) };
-        let call = |path| Ok(FsCall::SetTimes { path, times, follow: false });
+        let call =
+            |path| unsafe { moments(times) }.map(|times| FsCall::SetTimes { path, times, follow: false });
         return copied::mark(process, dir, || here(path), call);
     }
     // SAFETY: as above.
-    let there = |path| set_times(path, unsafe { moments(times) }, flags & AT_SYMLINK_NOFOLLOW == 0);
+    let there = |path| set_times(path, unsafe { moments(times) }?, flags & AT_SYMLINK_NOFOLLOW == 0);
     // SAFETY: as above.
     unsafe { way::follow(process, dir, path, Deed::Write, here, there) }
 }
 
 /// # Safety
 /// `times` is null, or two structures.
-pub(super) unsafe fn moments(times: *const timespec) -> [Time; 2] {
+pub(super) unsafe fn moments(times: *const timespec) -> Outcome<[Time; 2]> {
     // SAFETY: the caller promises them.
-    let said = unsafe { times.cast::<[timespec; 2]>().as_ref() };
+    let said = unsafe { read(times.cast::<[timespec; 2]>()) }?;
     let moment = |time: timespec| Time { seconds: time.tv_sec, nanoseconds: nanoseconds(time.tv_nsec) };
-    said.map_or([NOW; 2], |said| said.map(moment))
+    Ok(said.map_or([NOW; 2], |said| said.map(moment)))
+}
+
+/// A structure of the guest's; nothing for null.
+///
+/// # Safety
+/// What is there is such a structure.
+unsafe fn read<T: Copy>(place: *const T) -> Outcome<Option<T>> {
+    if place.is_null() {
+        return Ok(None);
+    }
+    if !is_plausible(place) {
+        return Err(Errno(libc::EFAULT));
+    }
+    // SAFETY: the caller promises it.
+    Ok(Some(unsafe { place.read_unaligned() }))
 }
 
 /// # Safety
 /// `times` is null, or two structures.
 pub(super) unsafe fn from_microseconds(times: *const timeval) -> Outcome<[Time; 2]> {
     // SAFETY: the caller promises them.
-    let Some(said) = (unsafe { times.cast::<[timeval; 2]>().as_ref() }) else { return Ok([NOW; 2]) };
+    let Some(said) = unsafe { read(times.cast::<[timeval; 2]>()) }? else { return Ok([NOW; 2]) };
     if said.iter().any(|time| !(0..1_000_000).contains(&time.tv_usec)) {
         return Err(Errno(libc::EINVAL));
     }

@@ -1,6 +1,7 @@
 //! Calls that take a path. A descriptor needs none: it is the kernel's, wherever its file lies; unless it is a copy.
 
 pub(crate) mod attribute;
+pub(crate) mod beneath;
 pub(crate) mod change;
 pub(crate) mod copied;
 pub(crate) mod dir;

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::c_char,
-    os::fd::{IntoRawFd, OwnedFd},
+    os::fd::{AsRawFd, IntoRawFd, OwnedFd},
 };
 
 use libc::{AT_FDCWD, O_CLOEXEC, O_CREAT, O_TMPFILE, O_TRUNC, O_WRONLY, c_int, mode_t};
@@ -12,7 +12,7 @@ use mirrord_protocol::{
     proxy::{FromProxy, ToProxy},
 };
 
-use super::way;
+use super::{beneath, way};
 use crate::{
     answer::{self, Outcome},
     engine::table::fs::original,
@@ -80,12 +80,16 @@ pub(crate) fn there(path: GuestPath, flags: c_int, mode: mode_t) -> Outcome<Owne
     if creates || flags & O_TRUNC != 0 {
         link::find_room().map_err(|errno| Errno(errno.raw_os_error()))?;
     }
+    let folder = if flags & libc::O_DIRECTORY == 0 { Vec::new() } else { path.0.clone() };
     let mut reply = link::ask(&ToProxy::Open { path, flags, mode }).map_err(answer::lost_file)?;
     let file = match &reply.answer {
         FromProxy::Object => reply.take_descriptor().ok_or(Errno(libc::EIO))?,
         FromProxy::Failed(fault) => return Err(answer::from_fault(fault)),
         _ => return Err(Errno(libc::EIO)),
     };
+    if flags & libc::O_DIRECTORY != 0 {
+        beneath::record_opened(&folder, file.as_raw_fd());
+    }
     if flags & O_CLOEXEC == 0 {
         let _ = rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty());
     }

@@ -80,6 +80,17 @@ pub(crate) fn of_descriptor(process: &Process, dir: RawFd) -> Option<Place> {
     Some(way::place(&process.facts.path_prefix, is_foreign, path))
 }
 
+/// Whether everybody may search a directory.
+pub(crate) fn is_open_to_all(dir: c_int) -> bool {
+    if dir < 0 && dir != AT_FDCWD {
+        return false;
+    }
+    // SAFETY: the number is only asked about, and the kernel checks it; or it is the working directory's.
+    let fd = unsafe { BorrowedFd::borrow_raw(dir) };
+    let stat = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MODE);
+    stat.is_ok_and(|stat| way::is_open_to_all(stat.stx_mode.into()))
+}
+
 /// What the kernel says of a descriptor: the path of its file, as it would be seen from its mounts.
 pub(crate) fn path_of(fd: RawFd) -> Option<Vec<u8>> {
     let link = format!("/proc/self/fd/{fd}");

@@ -9,8 +9,13 @@ use mirrord_protocol::{
     agent::fs::{FileStat, FsAnswer, FsCall},
 };
 
-use super::{memory, way};
-use crate::{abi, answer::Outcome, engine::table::fs::original, process::Process};
+use super::{beneath, memory, way};
+use crate::{
+    abi::{self, text},
+    answer::Outcome,
+    engine::table::fs::original,
+    process::Process,
+};
 
 /// Asks for a file's attributes there.
 pub(crate) fn there(path: GuestPath, follow: bool) -> Outcome<FileStat> {
@@ -21,22 +26,37 @@ pub(crate) fn there(path: GuestPath, follow: bool) -> Outcome<FileStat> {
 }
 
 /// # Safety
-/// `out` is null, or has room for a `struct stat`.
+/// `out` has room for a `struct stat`, or is an address that the kernel would refuse.
 unsafe fn fill(path: GuestPath, follow: bool, out: *mut libc::stat) -> Outcome<c_int> {
     let told = abi::stat::stat(&there(path, follow)?);
-    if out.is_null() {
-        return Err(Errno(libc::EFAULT));
-    }
     // SAFETY: the caller promises room.
-    unsafe { out.write(told) };
-    Ok(0)
+    unsafe { text::give_whole(&told, out) }
+}
+
+/// The same for a name that was said from a directory.
+///
+/// # Safety
+/// As of [`fill`]; `said` is the guest's path.
+unsafe fn fill_beneath(
+    (process, dir, said): (&Process, c_int, *const c_char),
+    path: GuestPath,
+    flags: c_int,
+    out: *mut libc::stat,
+) -> Outcome<c_int> {
+    let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
+    // SAFETY: the caller's duty.
+    match unsafe { beneath::stat(process, dir, said, follow, out) } {
+        Some(outcome) => outcome,
+        // SAFETY: as above.
+        None => unsafe { fill(path, follow, out) },
+    }
 }
 
 pub(crate) unsafe fn stat(process: &Process, path: *const c_char, out: *mut libc::stat) -> c_int {
     // SAFETY: the guest's own arguments.
     let here = |path| unsafe { original::stat()(path, out) };
     // SAFETY: as above.
-    let there = |path| unsafe { fill(path, true, out) };
+    let there = |there| unsafe { fill_beneath((process, AT_FDCWD, path), there, 0, out) };
     // SAFETY: as above.
     unsafe { way::follow(process, AT_FDCWD, path, Deed::Read, here, there) }
 }
@@ -45,7 +65,7 @@ pub(crate) unsafe fn lstat(process: &Process, path: *const c_char, out: *mut lib
     // SAFETY: the guest's own arguments.
     let here = |path| unsafe { original::lstat()(path, out) };
     // SAFETY: as above.
-    let there = |path| unsafe { fill(path, false, out) };
+    let there = |there| unsafe { fill_beneath((process, AT_FDCWD, path), there, AT_SYMLINK_NOFOLLOW, out) };
     // SAFETY: as above.
     unsafe { way::follow(process, AT_FDCWD, path, Deed::Read, here, there) }
 }
@@ -59,9 +79,8 @@ pub(crate) unsafe fn fstatat(
 ) -> c_int {
     // SAFETY: the guest's own arguments.
     let here = |path| unsafe { original::fstatat()(dir, path, out, flags) };
-    let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
     // SAFETY: as above.
-    let there = |path| unsafe { fill(path, follow, out) };
+    let there = |there| unsafe { fill_beneath((process, dir, path), there, flags, out) };
     // SAFETY: as above.
     let status = unsafe { way::follow(process, dir, path, Deed::Read, here, there) };
     if flags & AT_EMPTY_PATH != 0 && status == 0 {
@@ -131,7 +150,7 @@ pub(crate) unsafe fn fxstatat(
     // SAFETY: the guest's own arguments.
     let here = |path| unsafe { original::__fxstatat()(version, dir, path, out, flags) };
     // SAFETY: as above.
-    let there = |path| unsafe { fill(path, flags & AT_SYMLINK_NOFOLLOW == 0, out) };
+    let there = |there| unsafe { fill_beneath((process, dir, path), there, flags, out) };
     // SAFETY: as above.
     unsafe { way::follow(process, dir, path, Deed::Read, here, there) }
 }
@@ -156,14 +175,14 @@ pub(crate) unsafe fn statx(
 ) -> c_int {
     // SAFETY: the guest's own arguments.
     let here = |path| unsafe { original::statx()(dir, path, flags, mask, out) };
-    let there = |path| {
-        let told = abi::stat::statx(&there(path, flags & AT_SYMLINK_NOFOLLOW == 0)?);
-        if out.is_null() {
-            return Err(Errno(libc::EFAULT));
+    let there = |real| {
+        // SAFETY: as above.
+        if let Some(outcome) = unsafe { beneath::statx(process, dir, path, flags, mask, out) } {
+            return outcome;
         }
-        // SAFETY: the guest promises room for the structure.
-        unsafe { out.write(told) };
-        Ok(0)
+        let told = abi::stat::statx(&there(real, flags & AT_SYMLINK_NOFOLLOW == 0)?);
+        // SAFETY: as above.
+        unsafe { text::give_whole(&told, out) }
     };
     // SAFETY: as above.
     let status = unsafe { way::follow(process, dir, path, Deed::Read, here, there) };

@@ -14,7 +14,7 @@ use mirrord_protocol::{
 
 use super::{open, way};
 use crate::{
-    abi,
+    abi::{self, text},
     answer::{self, Outcome},
     engine::table::fs::original,
     process::Process,
@@ -24,7 +24,7 @@ pub(crate) unsafe fn statfs(process: &Process, path: *const c_char, out: *mut St
     // SAFETY: the guest's own arguments.
     let here = |path| unsafe { original::statfs()(path, out) };
     // SAFETY: as above.
-    let there = |path| unsafe { fill(out, abi::stat::statfs(&ask(path)?)) };
+    let there = |path| unsafe { text::give_whole(&abi::stat::statfs(&ask(path)?), out) };
     // SAFETY: as above.
     unsafe { way::follow(process, AT_FDCWD, path, Deed::Read, here, there) }
 }
@@ -33,20 +33,9 @@ pub(crate) unsafe fn statvfs(process: &Process, path: *const c_char, out: *mut S
     // SAFETY: the guest's own arguments.
     let here = |path| unsafe { original::statvfs()(path, out) };
     // SAFETY: as above.
-    let there = |path| unsafe { fill(out, abi::stat::statvfs(&ask(path)?)) };
+    let there = |path| unsafe { text::give_whole(&abi::stat::statvfs(&ask(path)?), out) };
     // SAFETY: as above.
     unsafe { way::follow(process, AT_FDCWD, path, Deed::Read, here, there) }
-}
-
-/// # Safety
-/// `out` is null, or has room.
-pub(super) unsafe fn fill<T>(out: *mut T, told: T) -> Outcome<c_int> {
-    if out.is_null() {
-        return Err(Errno(libc::EFAULT));
-    }
-    // SAFETY: the caller promises room.
-    unsafe { out.write(told) };
-    Ok(0)
 }
 
 /// Asks for the attributes of a file system there.

@@ -4,11 +4,12 @@ use std::ffi::{c_char, c_int};
 
 use super::{
     complete,
+    elsewhere::{Elsewhere, Found},
     handed::Handed,
     inspect::{self, Obstacle},
     own,
 };
-use crate::{abi::environment::Environment, engine::table::process::original, process::Process};
+use crate::{abi::environment::Environment, answer, engine::table::process::original, process::Process};
 
 type List = *const *const c_char;
 
@@ -18,14 +19,28 @@ pub(crate) unsafe fn execve(
     arguments: List,
     variables: List,
 ) -> Option<c_int> {
-    // SAFETY: the guest's path.
-    let obstacle = unsafe { inspect::note(process, path) };
     let call = |file, words, variables| {
         // SAFETY: the guest's own arguments, or what stands for them and lives as long as the call.
         unsafe { original::execve()(file, words, variables) }
     };
+    let mut elsewhere = Elsewhere::new();
     // SAFETY: the guest's own arguments.
-    unsafe { replace(process, obstacle, path, arguments, variables, call) }
+    match unsafe { elsewhere.find(process, path, arguments) } {
+        Found::AsSaid => {
+            // SAFETY: the guest's path.
+            let obstacle = unsafe { inspect::note(process, path) };
+            // SAFETY: the guest's own arguments.
+            unsafe { replace(process, obstacle, path, arguments, variables, call) }
+        }
+        Found::Instead(file, words) => {
+            // SAFETY: a path.
+            let obstacle = unsafe { inspect::note(process, file) };
+            // SAFETY: what stands for the guest's own arguments.
+            let replaced = unsafe { replace(process, obstacle, file, words, variables, call) };
+            Some(replaced.unwrap_or_else(|| call(file, words, variables)))
+        }
+        Found::Refused(errno) => Some(answer::status(Err(errno))),
+    }
 }
 
 /// Runs what is to be run in the place of what the guest asks for; nothing if that will do.

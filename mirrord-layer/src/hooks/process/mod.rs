@@ -6,6 +6,7 @@
 pub(crate) mod exec;
 pub(crate) mod spawn;
 
+mod elsewhere;
 mod handed;
 mod inspect;
 
