@@ -23,5 +23,5 @@ SQL
 $P -c "select repeat('x', 5000000)" | sha256sum; $P -c "select inet_client_addr() is not null, inet_server_addr(), inet_server_port()"
 $P -h 10.77.0.2 -c 'select 4'; $P -h fd77::2 -c 'select 6'; $P -h /run/pg -c 'select 8'; $P -h 10.77.0.2 -p 5433 -c 'select 5' 2>&1 | head -n 1; $P -h nowhere.shop -c 'select 5' 2>&1; $P -h nowhere.shop,db.shop -c "select 'the second'"
 for n in 1 2 3 4; do $P -c "select pg_sleep(0.05), $n" & done | sort; wait
-(sleep 0.3; kill -INT "$(cat /tmp/psql-$$)") & sh -c 'echo $$ > "$0"; exec psql -h db.shop -qAt -c "select pg_sleep(30)"' "/tmp/psql-$$" 2>&1; wait; rm "/tmp/psql-$$"
+(until [ "$($P -c "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active'")" = 1 ]; do :; done; kill -INT "$(cat /tmp/psql-$$)") & sh -c 'echo $$ > "$0"; exec psql -h db.shop -qAt -c "select pg_sleep(30)"' "/tmp/psql-$$" 2>&1; wait; rm "/tmp/psql-$$"
 /usr/lib/postgresql/15/bin/pg_dump -h db.shop -t orders --data-only | grep -c apples; $P -c 'drop table orders'; /usr/lib/postgresql/15/bin/pg_isready -h db.shop; /usr/lib/postgresql/15/bin/pg_isready -h db.shop -p 1
