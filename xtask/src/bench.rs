@@ -1,5 +1,7 @@
 //! What it costs: release builds, measured.
 
+use std::process::Command;
+
 use crate::{
     borrowed::Borrowed,
     build,
@@ -17,11 +19,12 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), String> {
     let mut ground = is_cluster.then(Borrowed::begin);
     build::run(&["--release".to_owned()])?;
     run(cargo().args(["build", "--quiet", "--release", "-p", "mirrord-tests", "--bins"]))?;
-    let mut command = cargo();
+    let mut command = Command::new(target().join("release/bench"));
     command
-        .args(["run", "--quiet", "--release", "-p", "mirrord-tests", "--bin", "bench", "--"])
         .args(arguments)
-        .env("MIRRORD_TEST_BINARY", target().join("release/mirrord"));
+        .env("MIRRORD_TEST_BINARY", target().join("release/mirrord"))
+        // Cargo names folders of its own: each supervised child would ask for its libraries there, on the target.
+        .env_remove("LD_LIBRARY_PATH");
     if let Some(ground) = &mut ground {
         ground.prepare(&mut command, false);
     }
