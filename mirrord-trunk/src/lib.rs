@@ -3,7 +3,7 @@
 //! A *trunk* belongs to one session. Each lane of it is a pair of unix sockets on either side: whoever holds the other
 //! end notices nothing of strands. What decides (offsets, credits, what is sent again) is in `mirrord_core::trunk`;
 //! here are the sockets and the clock: the proxy's end ([`Near`]), the agent's ([`Far`]), and strands that only those
-//! two can read ([`pinned`]). Beside that, how bytes of lanes go on uncopied ([`splice`]).
+//! two can read ([`pinned`]). Beside that, how bytes of lanes go on uncopied ([`splice`]), and the sockets that they come from ([`socket`]).
 
 mod bell;
 mod carrier;
@@ -14,6 +14,7 @@ mod lane;
 mod near;
 pub mod pinned;
 mod pump;
+pub mod socket;
 pub mod splice;
 mod strand;
 

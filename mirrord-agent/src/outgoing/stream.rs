@@ -20,8 +20,10 @@ use std::{
 
 use bytes::Bytes;
 use mirrord_protocol::chunk::{Chunk, HEADER, MAX_CHUNK};
-use mirrord_trunk::splice::{self, Pipe};
-use rustix::net::RecvFlags;
+use mirrord_trunk::{
+    socket::Socket,
+    splice::{self, Pipe},
+};
 use tokio::{
     io::Interest,
     net::{TcpStream, UnixStream},
@@ -43,44 +45,23 @@ const LAST_BYTES: Duration = Duration::from_secs(1);
 const INWARD_BUFFER: usize = 2 * (HEADER + MAX_CHUNK);
 
 /// What a stream's socket can do.
-pub(crate) trait Stream: AsFd {
-    /// Waits until there may be something to read.
-    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
-    /// Waits until there may be room.
-    fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
-    /// Writes without waiting.
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// Does something else that reads or writes, without waiting.
-    fn try_do(&self, what: Interest, deed: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
+pub(crate) trait Stream: Socket {
     /// How many written bytes would be lost if the socket were closed while there is something to read.
     fn n_at_risk(&self) -> libc::c_int;
 }
 
-macro_rules! stream {
-    ($socket:ty, $n_at_risk:expr) => {
-        impl Stream for $socket {
-            async fn readable(&self) -> io::Result<()> {
-                <$socket>::readable(self).await
-            }
-            async fn writable(&self) -> io::Result<()> {
-                <$socket>::writable(self).await
-            }
-            fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-                <$socket>::try_write(self, bytes)
-            }
-            fn try_do(&self, what: Interest, deed: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-                <$socket>::try_io(self, what, deed)
-            }
-            fn n_at_risk(&self) -> libc::c_int {
-                $n_at_risk(self)
-            }
-        }
-    };
+impl Stream for TcpStream {
+    fn n_at_risk(&self) -> libc::c_int {
+        n_unacknowledged(self)
+    }
 }
 
-stream!(TcpStream, n_unacknowledged);
-// What was written to a unix socket has arrived.
-stream!(UnixStream, |_: &UnixStream| 0);
+impl Stream for UnixStream {
+    /// What was written to a unix socket has arrived.
+    fn n_at_risk(&self) -> libc::c_int {
+        0
+    }
+}
 
 fn n_unacknowledged(stream: &TcpStream) -> libc::c_int {
     let mut n_bytes = 0;
@@ -148,7 +129,7 @@ async fn deliver<S: Stream>(socket: &S, patience: Duration) {
     let mut n_left = socket.n_at_risk();
     let (mut pause, mut stalled) = (SHORTEST, Duration::ZERO);
     while n_left > 0 && stalled < patience {
-        while matches!(try_read(socket, &mut nothing), Ok(1..)) {}
+        while matches!(socket.try_take(&mut nothing), Ok(1..)) {}
         tokio::time::sleep(pause).await;
         let n_now = socket.n_at_risk();
         stalled = if n_now == n_left { stalled + pause } else { Duration::ZERO };
@@ -414,26 +395,12 @@ impl Unread<'_> {
 /// Reads what there is, waiting for it.
 pub(crate) async fn read<S: Stream>(stream: &S, place: &mut [u8]) -> io::Result<usize> {
     loop {
-        match try_read(stream, place) {
+        match stream.try_take(place) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.readable().await?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             outcome => return outcome,
         }
     }
-}
-
-/// Reads. If less came than there was room for, the kernel is not asked again before there is more.
-fn try_read<S: Stream>(stream: &S, place: &mut [u8]) -> io::Result<usize> {
-    let mut few = None;
-    let outcome = stream.try_do(Interest::READABLE, || {
-        let (n_read, _) = rustix::net::recv(stream, &mut *place, RecvFlags::DONTWAIT)?;
-        if (1..place.len()).contains(&n_read) {
-            few = Some(n_read);
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(n_read)
-    });
-    few.map_or(outcome, Ok)
 }
 
 /// Writes all, waiting for room.

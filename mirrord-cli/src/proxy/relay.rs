@@ -18,7 +18,10 @@ use std::{
 };
 
 use mirrord_protocol::chunk::{Chunk, HEADER, MAX_CHUNK};
-use mirrord_trunk::splice::{self, Pipe};
+use mirrord_trunk::{
+    socket::Socket,
+    splice::{self, Pipe},
+};
 use rustix::net::Shutdown;
 use tokio::{
     io::Interest,
@@ -28,7 +31,7 @@ use tokio::{
 };
 
 use parse::ChunkParser;
-use side::{Side, give_all, write_all};
+use side::{give_all, write_all};
 
 /// How many unused buffers are kept.
 const SPARE_BUFFERS: usize = 16;
@@ -216,7 +219,7 @@ impl Relays {
         end
     }
 
-    async fn outward(&self, here: &impl Side, lane: &UnixStream, debt: Debt) -> Result<(), Broken> {
+    async fn outward(&self, here: &impl Socket, lane: &UnixStream, debt: Debt) -> Result<(), Broken> {
         let mut pipe = None;
         loop {
             here.readable().await.map_err(|_| Broken::Here)?;
@@ -235,7 +238,12 @@ impl Relays {
     }
 
     /// Passes on what there is.
-    async fn outward_copied(&self, here: &impl Side, lane: &UnixStream, debt: &Debt) -> Result<Next, Broken> {
+    async fn outward_copied(
+        &self,
+        here: &impl Socket,
+        lane: &UnixStream,
+        debt: &Debt,
+    ) -> Result<Next, Broken> {
         let mut buffer = self.buffers.take();
         let chunk = match here.try_take(&mut buffer[HEADER..HEADER + MAX_CHUNK]) {
             Ok(n_read) => data_or_end(n_read),
@@ -263,7 +271,7 @@ impl Relays {
         }
     }
 
-    async fn inward(&self, lane: &UnixStream, here: &impl Side, first: &[u8]) -> Result<(), Broken> {
+    async fn inward(&self, lane: &UnixStream, here: &impl Socket, first: &[u8]) -> Result<(), Broken> {
         let mut parser = ChunkParser::default();
         if parser.pass_on(first, here).await? {
             return Ok(());
@@ -287,7 +295,7 @@ impl Relays {
     async fn inward_copied(
         &self,
         lane: &UnixStream,
-        here: &impl Side,
+        here: &impl Socket,
         parser: &mut ChunkParser,
     ) -> Result<Next, Broken> {
         let mut buffer = self.buffers.take();
@@ -344,7 +352,7 @@ fn data_or_end(n_read: usize) -> Chunk {
 /// Passes on a chunk of what there is, uncopied.
 async fn outward_spliced(
     pipe: &mut Pipe,
-    here: &impl Side,
+    here: &impl Socket,
     lane: &UnixStream,
     debt: &Debt,
 ) -> Result<Next, Broken> {
@@ -370,7 +378,7 @@ async fn outward_spliced(
 async fn inward_spliced(
     pipe: &mut Pipe,
     lane: &UnixStream,
-    here: &impl Side,
+    here: &impl Socket,
     parser: &mut ChunkParser,
 ) -> Result<Next, Broken> {
     let outcome = if parser.n_left > 0 {

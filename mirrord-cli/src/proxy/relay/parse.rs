@@ -1,11 +1,9 @@
 //! The chunks of a lane, as far as they have come.
 
 use mirrord_protocol::chunk::{Chunk, HEADER};
+use mirrord_trunk::socket::Socket;
 
-use super::{
-    Broken,
-    side::{Side, write_all},
-};
+use super::{Broken, side::write_all};
 
 /// Where in the chunks of a lane we are.
 #[derive(Default)]
@@ -19,7 +17,7 @@ pub(super) struct ChunkParser {
 
 impl ChunkParser {
     /// Passes on what of these bytes is data; tells whether the other side has finished.
-    pub(super) async fn pass_on(&mut self, mut bytes: &[u8], here: &impl Side) -> Result<bool, Broken> {
+    pub(super) async fn pass_on(&mut self, mut bytes: &[u8], here: &impl Socket) -> Result<bool, Broken> {
         while !bytes.is_empty() {
             if self.n_left > 0 {
                 let (data, rest) = bytes.split_at(self.n_left.min(bytes.len()));
