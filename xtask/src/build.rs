@@ -6,6 +6,11 @@ use std::{
     process::Command,
 };
 
+use crate::{
+    ground::{self, target},
+    needs,
+};
+
 /// The sizes that are promised, in bytes.
 const PROMISES: [(&str, u64); 3] = [("layer", 1 << 20), ("agent", 10 << 20), ("mirrord", 25 << 20)];
 
@@ -18,10 +23,19 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     }
 }
 
+/// Builds everything for the desk, and runs one of the programs that come with the tests.
+pub(crate) fn then_run(program: &str, arguments: &[String]) -> Result<(), String> {
+    needs::gather();
+    build_for_the_desk()?;
+    cargo(&["build", "--quiet", "-p", "mirrord-tests", "--bins"], &[])?;
+    let words = ["run", "--quiet", "-p", "mirrord-tests", "--bin", program, "--"];
+    ground::run(ground::cargo().args(words).args(arguments))
+}
+
 /// Three programs side by side, quickly.
 fn build_for_the_desk() -> Result<(), String> {
     cargo(&["build", "-p", "mirrord-layer", "-p", "mirrord-agent", "-p", "mirrord-cli"], &[])?;
-    let folder = target_folder().join("debug");
+    let folder = target().join("debug");
     for name in ["libmirrord_layer.so", "mirrord-agent", "mirrord"] {
         tell_size(name, &folder.join(name))?;
     }
@@ -31,7 +45,7 @@ fn build_for_the_desk() -> Result<(), String> {
 /// The agent, quickly: beside the others, because alone it would be built of other pieces than with them.
 pub(crate) fn agent_for_the_desk() -> Result<PathBuf, String> {
     build_for_the_desk()?;
-    Ok(target_folder().join("debug/mirrord-agent"))
+    Ok(target().join("debug/mirrord-agent"))
 }
 
 /// The agent as one static file.
@@ -40,12 +54,12 @@ pub(crate) fn agent_for_users() -> Result<PathBuf, String> {
     // Without an explicit target the flag would reach procedural macros, which cannot be static.
     let is_static = [("RUSTFLAGS", "-C target-feature=+crt-static")];
     cargo(&["build", "-p", "mirrord-agent", "--profile", "agent", "--target", &host], &is_static)?;
-    Ok(target_folder().join(&host).join("agent/mirrord-agent"))
+    Ok(target().join(&host).join("agent/mirrord-agent"))
 }
 
 /// One program that carries the other two.
 fn build_for_users() -> Result<(), String> {
-    let target = target_folder();
+    let target = target();
     cargo(&["build", "-p", "mirrord-layer", "--profile", "layer"], &[])?;
     let layer = target.join("layer/libmirrord_layer.so");
     let agent = agent_for_users()?;
@@ -74,14 +88,7 @@ fn tell_size(name: &str, file: &Path) -> Result<u64, String> {
 
 /// Runs cargo in the workspace.
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {
-    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(program)
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .current_dir(workspace())
-        .status()
-        .map_err(|error| format!("cannot run cargo: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("`cargo {}` failed", arguments.join(" "))) }
+    ground::run(ground::cargo().args(arguments).envs(environment.iter().copied()))
 }
 
 /// The triple of the machine that builds.
@@ -94,19 +101,6 @@ fn host_triple() -> Result<String, String> {
     let words = String::from_utf8_lossy(&output.stdout);
     let host = words.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).ok_or_else(|| "rustc does not tell its host".to_owned())
-}
-
-/// The folder of the workspace.
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Where cargo puts what it has built.
-fn target_folder() -> PathBuf {
-    match env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => workspace().join(folder),
-        None => fs::canonicalize(workspace()).unwrap_or_else(|_| workspace()).join("target"),
-    }
 }
 
 fn text(path: &Path) -> Result<&str, String> {
