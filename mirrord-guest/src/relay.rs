@@ -20,8 +20,8 @@ use crate::{
     world::NONSENSE,
 };
 
-/// How many milliseconds loopback may take, on the busiest machine.
-const PATIENCE: i32 = 1000;
+/// How many milliseconds loopback may take, on the busiest machine: what is lost there is sent again after a second.
+const PATIENCE: i32 = 5000;
 
 /// Connects a socket by the relay.
 pub(crate) fn connect(world: &impl World, socket: Socket, protocol: Protocol, to: SocketAddr) -> Outcome<()> {
@@ -32,13 +32,11 @@ pub(crate) fn connect(world: &impl World, socket: Socket, protocol: Protocol, to
 }
 
 fn connect_stream(world: &impl World, socket: Socket, to: SocketAddr) -> Outcome<()> {
-    match socket.tcp_state()? {
-        CLOSED => {}
-        ESTABLISHED if is_relayed(world, socket) && !socket.is_writable(0) => {
-            return Err(Errno(libc::EALREADY));
-        }
+    match stage(world, socket)? {
+        Stage::Closed => {}
+        Stage::Plugged => return Err(Errno(libc::EALREADY)),
         // The kernel says once that it has succeeded, and from then on that it is connected.
-        _ => return socket.connect(to),
+        Stage::Other => return socket.connect(to),
     }
     let error = socket.number(libc::SOL_SOCKET, libc::SO_ERROR)?;
     if error != 0 {
@@ -80,15 +78,16 @@ fn begin(world: &impl World, socket: Socket, relay: SocketAddr, to: SocketAddr) 
     socket.set_number(libc::SOL_SOCKET, libc::SO_SNDBUF, 1)?;
     reach(socket, relay)?;
     let n_plugged = plug(socket);
+    if n_plugged == 0 {
+        // It would be found writable, and so taken for connected.
+        forget(socket);
+        return Err(Errno(libc::ENOBUFS));
+    }
     let send_buffer = send_buffer.and_then(|size| u32::try_from(size).ok());
     let question = question(socket, to, n_plugged, send_buffer, false)?;
     // SAFETY: the guest's call keeps its number open while it lasts; if it does not, the kernel refuses it.
     let duplicate = unsafe { BorrowedFd::borrow_raw(socket.0) };
-    let asked = match n_plugged {
-        0 => world.ask(question),
-        _ => world.ask_with(question, duplicate),
-    };
-    match asked {
+    match world.ask_with(question, duplicate) {
         Ok(_) => Err(Errno(libc::EINPROGRESS)),
         Err(errno) => {
             forget(socket);
@@ -119,8 +118,9 @@ fn reach(socket: Socket, relay: SocketAddr) -> Outcome<()> {
     }
     match outcome {
         Err(Errno(libc::EINPROGRESS | libc::EINTR)) => {
-            if socket.tcp_state()? == CONNECTING {
-                socket.is_writable(PATIENCE);
+            if socket.tcp_state()? == CONNECTING && !socket.is_writable(PATIENCE) {
+                forget(socket);
+                return Err(Errno(libc::ETIMEDOUT));
             }
             Ok(())
         }
@@ -186,19 +186,39 @@ fn relay_address(world: &impl World) -> Outcome<SocketAddr> {
     Ok(relay)
 }
 
+/// How far a stream is.
+enum Stage {
+    /// Not connected yet, or not any more.
+    Closed,
+    /// Connected to the relay, and not writable: the far side has not answered.
+    Plugged,
+    /// Whatever else the kernel knows it to be.
+    Other,
+}
+
+fn stage(world: &impl World, socket: Socket) -> Outcome<Stage> {
+    if socket.tcp_state()? == ESTABLISHED {
+        if is_relayed(world, socket) && !socket.is_writable(0) {
+            return Ok(Stage::Plugged);
+        }
+        // A reset, which may come between these questions, makes it writable before the state tells of it. The kernel
+        // reads the state first and then waits for its lock, which whoever resets holds: what is asked next is true.
+        socket.tcp_state()?;
+    }
+    Ok(if socket.tcp_state()? == CLOSED { Stage::Closed } else { Stage::Other })
+}
+
 /// `getsockopt(SO_ERROR)`: of a relayed connect, the far side's errno; nothing if the kernel's own is right, and was
 /// not asked for yet.
 pub fn connect_error(world: &impl World, socket: Socket) -> Option<c_int> {
-    match socket.tcp_state().ok()? {
+    match stage(world, socket).ok()? {
         // Reset while it was plugged, or later. Asking the kernel makes it forget.
-        CLOSED => {
+        Stage::Closed => {
             let error = socket.number(libc::SOL_SOCKET, libc::SO_ERROR).ok()?;
             let errno = if error == 0 { None } else { take_failure(world, socket) };
             Some(errno.map_or(error, |errno| errno.0))
         }
-        ESTABLISHED if is_relayed(world, socket) && !socket.is_writable(0) => {
-            take_failure(world, socket).map(|errno| errno.0)
-        }
-        _ => None,
+        Stage::Plugged => take_failure(world, socket).map(|errno| errno.0),
+        Stage::Other => None,
     }
 }

@@ -16,7 +16,15 @@ static void once(int port, uint32_t mode, const char *name) {
     watch("del", EPOLL_CTL_DEL, fd, 0); watch("del twice", EPOLL_CTL_DEL, fd, 0); close(fd); close(ep);
 }
 
+// Asked at once and ever again, by SO_ERROR or by a second connect: no other errno comes before a refusal, or in its place.
+static void impatient(int again) {
+    struct sockaddr_in a = internet(81); int n_refused = 0;
+    for (int k = 0; k < 300; k++) { int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), e = connect(fd, (struct sockaddr *)&a, sizeof a) ? errno : 0; for (time_t end = time(NULL) + 5; (e == EINPROGRESS || e == EALREADY || e == 0) && time(NULL) <= end;) e = !again ? error_of(fd) : connect(fd, (struct sockaddr *)&a, sizeof a) ? errno : EISCONN; if (e == ECONNREFUSED) n_refused++; else printf("%s\n", strerrorname_np(e)); close(fd); }
+    printf("refused %d times\n", n_refused);
+}
+
 int main(void) {
+    impatient(0); impatient(1);
     once(7, 0, "level"); once(7, EPOLLET, "edge"); once(7, EPOLLONESHOT, "one shot"); once(81, 0, "refused, level"); once(81, EPOLLET, "refused, edge");
     // Watched by a copy of its number, and by two watchers.
     struct sockaddr_in a = internet(7); ep = epoll_create1(0); int second = epoll_create1(0), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), copy = dup(fd); watch("copy", EPOLL_CTL_ADD, copy, EPOLLOUT); watch("both", EPOLL_CTL_ADD, fd, EPOLLOUT); struct epoll_event e = {.events = EPOLLOUT}; epoll_ctl(second, EPOLL_CTL_ADD, fd, &e); connect(fd, (struct sockaddr *)&a, sizeof a);
