@@ -41,7 +41,7 @@ impl Desk {
 
     /// `mirrord`, ready to be told more.
     pub(crate) fn mirrord(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(programs::mirrord());
+        let mut command = programs::command();
         command
             .args(words)
             .env_clear()

@@ -35,6 +35,25 @@ pub fn mirrord() -> PathBuf {
     path
 }
 
+/// What of the surroundings of these tests is not part of a story: what their developer has set, and the folders in
+/// which cargo has whatever it runs look for libraries, which each guest would look into on the target.
+const NOT_OF_THE_STORY: [&str; 4] = ["MIRRORD_CONFIG_FILE", "MIRRORD_LOG", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+
+/// The command `mirrord`, as a story starts it.
+#[must_use]
+pub fn command() -> Command {
+    let mut command = Command::new(mirrord());
+    forget_surroundings(&mut command);
+    command
+}
+
+/// The same for whatever else starts it.
+pub fn forget_surroundings(command: &mut Command) {
+    for name in NOT_OF_THE_STORY {
+        command.env_remove(name);
+    }
+}
+
 /// A program of this machine that the pod has, too, so that both runs are of the same file.
 #[must_use]
 pub fn system(name: &str) -> Option<PathBuf> {

@@ -97,7 +97,7 @@ impl Session {
     /// `mirrord exec`, up to the command that is still to come.
     #[must_use]
     pub fn exec(&self) -> Command {
-        let mut command = Command::new(programs::mirrord());
+        let mut command = programs::command();
         command
             .arg("exec")
             .args(["--target", &self.target, "--data-path", self.data_path.name()])
@@ -107,10 +107,6 @@ impl Session {
             .arg("--")
             .current_dir("/tmp")
             .env("MIRRORD_PROGRESS_MODE", "off");
-        // What the developer of these tests has set is not part of the story.
-        for name in ["MIRRORD_CONFIG_FILE", "MIRRORD_LOG", "LD_PRELOAD"] {
-            command.env_remove(name);
-        }
         command
     }
 

@@ -99,7 +99,7 @@ impl<'a> Desk<'a> {
 
     /// Whatever uses sessions next: it removes the socket that a killed proxy could not.
     pub(crate) fn look_for_sessions(&self) {
-        let mut command = Command::new(mirrord_tests::programs::mirrord());
+        let mut command = mirrord_tests::programs::command();
         command.args(["session", "list"]).env("HOME", self.folder.path().join("home"));
         let told = Transcript::of(&mut command);
         assert_eq!(told.code, Some(0), "{told:?}");

@@ -5,7 +5,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use mirrord_tests::{ground::skip, pod::Pod, programs::mirrord};
+use mirrord_tests::{
+    ground::skip,
+    pod::Pod,
+    programs::{forget_surroundings, mirrord},
+};
 
 /// A pod and a guest, both in a user namespace: there, a mount can only be made in one more below it.
 const STORY: &str = r#""$0" run | {
@@ -33,6 +37,7 @@ fn files_are_written_and_folders_listed_without_privileges() {
         .env("MIRRORD_PROGRESS_MODE", "off")
         .stderr(Stdio::piped())
         .stdout(Stdio::piped());
+    forget_surroundings(&mut command);
     // The pod lives as long as its standard input is open.
     let mut story = command.stdin(Stdio::piped()).spawn().unwrap();
     let held = story.stdin.take();

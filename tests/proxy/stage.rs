@@ -69,11 +69,8 @@ pub(crate) fn order(place: Place, data_path: DataPath, guest_pid: Option<i32>) -
 /// Starts a proxy and waits for its last report.
 pub(crate) fn run(order: &Order) -> Report {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
-    let status = Command::new(programs::mirrord())
-        .arg("intproxy")
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .status()
-        .unwrap();
+    let status =
+        programs::command().arg("intproxy").stdin(Stdio::from(OwnedFd::from(theirs))).status().unwrap();
     assert!(status.success());
     ours.write_all(&encode_frame(order).unwrap()).unwrap();
     let mut reader = FrameReader::default();

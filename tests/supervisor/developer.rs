@@ -13,7 +13,7 @@ use mirrord_tests::{
     ground::{is_root, skip},
     guest::{Guest, Tongue},
     pod::Pod,
-    programs::{built, mirrord, system},
+    programs::{built, command, forget_surroundings, mirrord, system},
     session::DataPath,
     transcript::Transcript,
 };
@@ -75,7 +75,7 @@ fn go_run_and_go_test_need_no_flags() {
         fs::write(folder.join(name), text).unwrap();
     }
     let go = |words: &[&str]| {
-        let mut command = Command::new(mirrord());
+        let mut command = command();
         command.args(["exec", "--target", &pod().target(), "--", "go"]).args(words).current_dir(&folder);
         command.env("MIRRORD_PROGRESS_MODE", "off").env("GOCACHE", folder.join("cache"));
         Transcript::of(&mut command)
@@ -134,6 +134,7 @@ fn another_user_needs_no_privileges_and_is_told_what_it_does_not_gain() {
     for data_path in DataPath::ALL {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c", STORY]);
+        forget_surroundings(&mut command);
         command.arg(Pod::program()).arg(mirrord()).args([data_path.name(), CONFINED]).arg(STORIES.program());
         let told = told_while_it_stands(command.current_dir("/tmp").env("HOME", "/tmp"));
         let said = [

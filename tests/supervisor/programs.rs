@@ -1,13 +1,13 @@
 //! Programs without libc, with another one, or beside it: outside as inside.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use mirrord_tests::{
     eventually::eventually,
     ground::skip,
     guest::{Guest, Tongue},
     pod::Pod,
-    programs::{mirrord, system},
+    programs::{command, system},
     running::Running,
     session::{DataPath, Engine, Session},
     transcript::Transcript,
@@ -99,7 +99,7 @@ fn a_program_of_32_bits_is_told_of_whoever_starts_it() {
     }
     let name = guest.program().display().to_string();
     let run = |engine: Engine, words: &[&str]| {
-        let mut command = Command::new(mirrord());
+        let mut command = command();
         command.args(["exec", "--target", &pod().target(), "--engine", engine.name(), "--"]).args(words);
         heard(&mut command)
     };
@@ -200,7 +200,7 @@ fn the_developer_is_told_which_engine_and_why() {
         return skip(&why);
     }
     let run = |engine: &str, program: &std::path::Path| {
-        let mut command = Command::new(mirrord());
+        let mut command = command();
         command.args(["exec", "--target", &pod().target(), "--engine", engine, "--"]).arg(program);
         let told = Transcript::of(command.env("MIRRORD_PROGRESS_MODE", "dumb"));
         told.stdout + &told.stderr

@@ -1,11 +1,9 @@
 //! Machines that forbid something: said at once, or done another way.
 
-use std::process::Command;
-
 use mirrord_tests::{
     ground::skip,
     guest::{Guest, Tongue},
-    programs::{mirrord, system},
+    programs::{command, system},
     session::{DataPath, Engine},
     transcript::Transcript,
 };
@@ -26,7 +24,7 @@ fn missing() -> Option<String> {
 
 /// `mirrord exec` with a static program, where something is forbidden; with all its words.
 fn told_where(prefix: &[&str], engine: &str) -> Transcript {
-    let mut command = Command::new(mirrord());
+    let mut command = command();
     command.args(["exec", "--target", &pod().target(), "--engine", engine, "--"]);
     command.arg(STORIES.program()).arg("storm").env("MIRRORD_PROGRESS_MODE", "std");
     Transcript::of(&mut behind(prefix, &command))
@@ -124,7 +122,7 @@ fn a_folder_there_that_cannot_be_stood_in_is_told_of() {
     }
     let forbid = FORBID.program().display().to_string();
     let wish = failing(libc::SYS_ptrace, libc::EPERM);
-    let mut command = Command::new(mirrord());
+    let mut command = command();
     command.args(["exec", "--target", &pod().target(), "--engine", "supervisor", "--", "sh", "-c"]);
     command.arg("cd /data || cat /data/deep/er/still/yet/leaf");
     let (told, code) = heard(&mut behind(&[&forbid, &wish, "--"], &command));

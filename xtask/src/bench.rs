@@ -20,11 +20,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), String> {
     build::run(&["--release".to_owned()])?;
     run(cargo().args(["build", "--quiet", "--release", "-p", "mirrord-tests", "--bins"]))?;
     let mut command = Command::new(target().join("release/bench"));
-    command
-        .args(arguments)
-        .env("MIRRORD_TEST_BINARY", target().join("release/mirrord"))
-        // Cargo names folders of its own: each supervised child would ask for its libraries there, on the target.
-        .env_remove("LD_LIBRARY_PATH");
+    command.args(arguments).env("MIRRORD_TEST_BINARY", target().join("release/mirrord"));
     if let Some(ground) = &mut ground {
         ground.prepare(&mut command, false);
     }

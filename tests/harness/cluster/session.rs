@@ -56,12 +56,9 @@ impl ClusterSession {
     /// `mirrord`, as this developer, who knows of no other cluster.
     #[must_use]
     pub fn mirrord(&self) -> Command {
-        let mut command = Command::new(programs::mirrord());
+        let mut command = programs::command();
         command.current_dir("/tmp").env("MIRRORD_PROGRESS_MODE", "off").env(MARK, &self.mark);
-        for name in ["MIRRORD_CONFIG_FILE", "MIRRORD_LOG", "LD_PRELOAD", "MIRRORD_TEST_KUBECONFIG"] {
-            command.env_remove(name);
-        }
-        command.env("KUBECONFIG", self.kubeconfig.path());
+        command.env_remove("MIRRORD_TEST_KUBECONFIG").env("KUBECONFIG", self.kubeconfig.path());
         command
     }
 
