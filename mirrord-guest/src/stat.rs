@@ -8,6 +8,11 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A field that is of another width on each machine: what does not fit is far above the kernel's own limits.
+fn field<T: TryFrom<u64> + Default>(number: u64) -> T {
+    T::try_from(number).unwrap_or_default()
+}
+
 /// A `struct stat`.
 pub fn stat(told: &FileStat) -> libc::stat {
     // SAFETY: the structure is made of integers.
@@ -15,12 +20,12 @@ pub fn stat(told: &FileStat) -> libc::stat {
     stat.st_dev = told.device;
     stat.st_ino = told.inode;
     stat.st_mode = told.mode;
-    stat.st_nlink = told.n_links.into();
+    stat.st_nlink = field(told.n_links.into());
     stat.st_uid = told.uid;
     stat.st_gid = told.gid;
     stat.st_rdev = told.special;
     stat.st_size = signed(told.size);
-    stat.st_blksize = told.block_size.into();
+    stat.st_blksize = field(told.block_size.into());
     stat.st_blocks = signed(told.n_blocks);
     stat.st_atime = told.accessed.seconds;
     stat.st_atime_nsec = told.accessed.nanoseconds.into();
@@ -166,7 +171,7 @@ impl Identity {
     pub fn mark_stat(&self, stat: &mut libc::stat) {
         stat.st_dev = self.device;
         stat.st_ino = self.inode;
-        stat.st_nlink = self.n_links;
+        stat.st_nlink = field(self.n_links);
         stat.st_uid = self.uid;
         stat.st_gid = self.gid;
     }
