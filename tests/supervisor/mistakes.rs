@@ -64,7 +64,7 @@ fn supervisors() -> Vec<i32> {
 }
 
 /// The one among them that speaks with the proxy of this guest's session.
-fn supervisor_of(guest: i32) -> Option<i32> {
+pub(crate) fn supervisor_of(guest: i32) -> Option<i32> {
     let environment = fs::read(format!("/proc/{guest}/environ")).ok()?;
     let address =
         environment.split(|byte| *byte == 0).find_map(|it| it.strip_prefix(b"MIRRORD_SESSION_ID="))?;

@@ -17,6 +17,7 @@ use super::{
     filter, fs,
     guests::{self, Guest, Program},
     link::{LinkError, Reply},
+    lookout::has_signal,
     memory::{CLOSED, Memory},
     net,
     notify::{Answer, Call, Gone, Listener},
@@ -31,7 +32,7 @@ pub(super) struct Caller<'a> {
     pub(super) call: &'a Call,
     /// Whoever keeps its worker hands this over before.
     pub(super) turn: &'a Turn<'a>,
-    pub(super) guest: &'a Guest,
+    pub(super) guest: &'a Arc<Guest>,
     pub(super) program: Arc<Program>,
 }
 
@@ -164,18 +165,7 @@ impl Caller<'_> {
 
     /// Whether the guest goes on waiting in a call that blocks: it lives, and no signal has come for it.
     pub(super) fn waits(&self) -> bool {
-        self.check().is_ok() && !self.has_signal()
-    }
-
-    /// Whether a signal waits for the thread, that it would run a handler for or end by.
-    pub(super) fn has_signal(&self) -> bool {
-        let Some(status) = guests::status(self.call.thread) else { return true };
-        let set = |name| {
-            guests::field(&status, name).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
-        };
-        // One for the whole process goes to its first thread, if that one takes it.
-        let shared = if self.call.thread == self.guest.pid { set("ShdPnd:") } else { 0 };
-        (set("SigPnd:") | shared) & !set("SigBlk:") & !set("SigIgn:") != 0
+        self.check().is_ok() && !has_signal(self.call, self.guest)
     }
 
     /// The thread's umask.

@@ -112,6 +112,16 @@ impl Guest {
         *lock(&self.begins) = Some(Beginning { thread, until: Instant::now() + BEGINNING });
     }
 
+    /// Whether its program may become another one about now.
+    pub(super) fn is_beginning(&self) -> bool {
+        lock(&self.begins).is_some_and(|beginning| Instant::now() < beginning.until)
+    }
+
+    /// Whether it is dead, if not buried.
+    pub(super) fn has_ended(&self) -> bool {
+        has_ended(self)
+    }
+
     /// Its descriptor of the process.
     pub(super) fn process(&self) -> BorrowedFd<'_> {
         self.process.as_fd()

@@ -6,7 +6,7 @@
 //! as the layer does (`mirrord-core`, `mirrord-guest`); the proxy is asked as a layer asks ([`link`]). What is left goes on as if
 //! nobody had looked; what is taken is answered, with a real descriptor where the call makes one.
 //!
-//! In reading order: what it needs ([`support`]), how it begins ([`start`], [`front`]), how calls reach workers ([`serve`], [`crew`]), who calls ([`caller`], [`acting`]), and the
+//! In reading order: what it needs ([`support`]), how it begins ([`start`], [`front`]), how calls reach workers ([`serve`], [`crew`]), who calls ([`caller`], [`acting`]), whether it still waits ([`lookout`]), and the
 //! families: [`fs`], [`net`], [`own`].
 //!
 //! It is no boundary: a guest that wants to can change its memory behind our back, and gains nothing by it that it
@@ -21,6 +21,7 @@ mod front;
 mod fs;
 mod guests;
 mod link;
+mod lookout;
 mod memory;
 mod net;
 mod notify;

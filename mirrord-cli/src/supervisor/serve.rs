@@ -24,6 +24,7 @@ use super::{
     crew::{Crew, Need, Turn},
     guests::Guests,
     link::{Link, LinkError, Reply},
+    lookout::Lookout,
     net::{Sockets, kept::Kept},
     notify::{Answer, Call, Listener},
 };
@@ -53,6 +54,8 @@ pub(super) struct Supervisor {
     pub(super) temp_dir: Option<Vec<u8>>,
     /// Who is supervised.
     pub(super) guests: Guests,
+    /// Which of them still wait.
+    pub(super) lookout: Lookout,
     /// Whether guests gain no privileges by what they run.
     pub(super) is_confined: bool,
 }
@@ -89,6 +92,7 @@ impl Supervisor {
         Ok(Self {
             link,
             guests,
+            lookout: Lookout::new()?,
             sockets: Sockets::new(&facts, !can_take_descriptors()),
             rules,
             facts,
@@ -132,10 +136,12 @@ impl Supervisor {
             let keep = move || keeper.supervisor.sockets.kept.as_ref().map(Kept::watch);
             drop(thread::Builder::new().stack_size(STACK).spawn(keep));
         }
-        let (watched, filler) = (desk.clone(), desk.clone());
+        let (watched, filler, looked) = (desk.clone(), desk.clone(), desk.clone());
         drop(thread::Builder::new().stack_size(STACK).spawn(move || watched.supervisor.guests.watch()));
         let fill = move || filler.supervisor.sockets.stock.fill(&filler.supervisor.link);
         drop(thread::Builder::new().stack_size(STACK).spawn(fill));
+        let look = move || looked.supervisor.lookout.watch(&looked.listener);
+        drop(thread::Builder::new().stack_size(STACK).spawn(look));
         desk.engage();
         // The kernel hangs up when the last guest is gone; before that nothing is asked for.
         loop {

@@ -174,6 +174,43 @@ static int hanging(void) {
     return 0;
 }
 
+static int crowded = -1;
+static _Atomic int n_waiting, n_accepted;
+
+static void *wait_for_one(void *nothing) {
+    n_waiting++;
+    if (accept(crowded, NULL, NULL) >= 0) n_accepted++;
+    return NULL;
+}
+
+/* A thousand wait in an accept. */
+static int crowd(void) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 64 << 10);
+    crowded = listener();
+    for (int i = 0; i < 1000; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, &attributes, wait_for_one, NULL)) return 1;
+    }
+    while (n_waiting < 1000) usleep(1000);
+    usleep(500000);
+    puts("all wait");
+    fflush(stdout);
+    usleep(2000000);
+    puts("nobody came");
+    fflush(stdout);
+    struct sockaddr_in to;
+    socklen_t length = sizeof to;
+    getsockname(crowded, (void *)&to, &length);
+    inet_aton("127.0.0.1", &to.sin_addr);
+    for (int i = 0; i < 20; i++) connect(socket(AF_INET, SOCK_STREAM, 0), (void *)&to, sizeof to);
+    while (n_accepted < 20) usleep(1000);
+    puts("20 came");
+    fflush(stdout);
+    _exit(0);
+}
+
 /* A folder there is watched. */
 static int watching(void) {
     int fd = inotify_init1(IN_CLOEXEC);
@@ -198,6 +235,7 @@ int main(int argc, char **argv) {
     if (!strcmp(story, "orphaned")) return orphaned();
     if (!strcmp(story, "watching")) return watching();
     if (!strcmp(story, "hanging")) return hanging();
+    if (!strcmp(story, "crowd")) return crowd();
     printf("tell me a story\n");
     return 2;
 }

@@ -1,6 +1,6 @@
 //! `accept(2)`: done by us where a connection may be somebody else's, who is told.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use libc::c_int;
 use mirrord_core::{rules::address::Protocol, verdict::Errno};
@@ -10,11 +10,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{Held, address};
 use crate::supervisor::{
     caller::{Caller, Outcome},
+    lookout::Ended,
     notify::Answer,
 };
-
-/// How long a wait lasts before it is looked whether anybody still waits.
-const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 pub(super) fn accept(caller: &Caller<'_>, flags: c_int) -> Option<Answer> {
     caller.program.rules.incoming.wish?;
@@ -82,24 +80,15 @@ fn wait(caller: &Caller<'_>, held: &OwnedFd, listener: Socket) -> Outcome<bool> 
         return Ok(true);
     }
     caller.turn.hand_over();
-    let limit = time_limit(listener);
-    let begun = std::time::Instant::now();
-    loop {
-        let ready = poll(&mut [PollFd::new(held, PollFlags::IN)], Some(&GLANCE));
-        if ready.is_ok_and(|n_ready| n_ready > 0) {
-            return Ok(true);
-        }
-        if !caller.waits() {
-            return Ok(false);
-        }
-        if limit.is_some_and(|limit| begun.elapsed() > limit) {
-            return Err(Errno(libc::EAGAIN));
-        }
+    match caller.wait_for(held.as_fd(), time_limit(listener))? {
+        Ended::Ready => Ok(true),
+        Ended::Interrupted => Ok(false),
+        Ended::TimedOut => Err(Errno(libc::EAGAIN)),
     }
 }
 
 /// `SO_RCVTIMEO`, which an accept keeps, too.
-fn time_limit(listener: Socket) -> Option<std::time::Duration> {
+pub(super) fn time_limit(listener: Socket) -> Option<std::time::Duration> {
     let value = listener.option(libc::SOL_SOCKET, libc::SO_RCVTIMEO).ok()?;
     let (seconds, rest) = value.bytes().split_first_chunk::<8>()?;
     let seconds = u64::try_from(i64::from_ne_bytes(*seconds)).ok()?;

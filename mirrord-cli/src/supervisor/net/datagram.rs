@@ -1,6 +1,9 @@
 //! Datagrams: sent to their relay, and told to come from whom they came, where the socket does not live there.
 
-use std::{io::IoSlice, os::fd::AsRawFd};
+use std::{
+    io::IoSlice,
+    os::fd::{AsFd, AsRawFd},
+};
 
 use libc::{MSG_DONTWAIT, MSG_NOSIGNAL, c_int};
 use mirrord_core::{rules::address::Protocol, verdict::Errno};
@@ -9,11 +12,11 @@ use mirrord_guest::{
     sockaddr::{Address, Encoded},
     socket::Socket,
 };
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Held, address};
+use super::{Held, accept, address};
 use crate::supervisor::{
     caller::{Caller, Outcome},
+    lookout::Ended,
     notify::Answer,
 };
 
@@ -22,9 +25,6 @@ const LONGEST: usize = 64 << 10;
 
 /// The most pieces of one (`UIO_MAXIOV`).
 const MOST_PIECES: usize = 1024;
-
-/// How long a wait lasts before it is looked whether anybody still waits.
-const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// A `struct msghdr` of a guest: its pointers are numbers to us.
 #[derive(Clone, Copy)]
@@ -311,8 +311,7 @@ fn receive(
     flags: c_int,
 ) -> Result<Received, Answer> {
     let waits = flags & MSG_DONTWAIT == 0 && !held.socket().is_nonblocking();
-    let limit = held.socket().option(libc::SOL_SOCKET, libc::SO_RCVTIMEO).ok();
-    let limit = limit.and_then(|value| Some(i64::from_ne_bytes(*value.bytes().first_chunk()?)));
+    let limit = accept::time_limit(held.socket());
     let begun = std::time::Instant::now();
     loop {
         match receive_now(held, bytes, n_control, flags) {
@@ -326,16 +325,12 @@ fn receive(
             Err(errno) => return Err(Answer::Failed(errno)),
         }
         caller.turn.hand_over();
-        let ready = poll(&mut [PollFd::new(&held.0, PollFlags::IN)], Some(&GLANCE));
-        if ready.is_ok_and(|n_ready| n_ready > 0) {
-            continue;
-        }
-        if !caller.waits() {
-            return Err(Answer::Interrupted);
-        }
-        let seconds = i64::try_from(begun.elapsed().as_secs()).unwrap_or(i64::MAX);
-        if limit.is_some_and(|limit| limit > 0 && seconds >= limit) {
-            return Err(Answer::Failed(Errno(libc::EAGAIN)));
+        let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+        match caller.wait_for(held.0.as_fd(), left) {
+            Ok(Ended::Ready) => {}
+            Ok(Ended::Interrupted) => return Err(Answer::Interrupted),
+            Ok(Ended::TimedOut) => return Err(Answer::Failed(Errno(libc::EAGAIN))),
+            Err(errno) => return Err(Answer::Failed(errno)),
         }
     }
 }
