@@ -13,6 +13,7 @@ mod programs;
 mod rootless;
 mod servers;
 mod suites;
+mod workshop;
 
 use std::{fs, sync::OnceLock};
 

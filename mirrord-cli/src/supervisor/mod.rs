@@ -7,7 +7,7 @@
 //! nobody had looked; what is taken is answered, with a real descriptor where the call makes one.
 //!
 //! In reading order: what it needs ([`support`]), how it begins ([`start`], [`front`]), how calls reach workers ([`serve`], [`crew`]), who calls ([`caller`], [`acting`]), whether it still waits ([`lookout`]), and the
-//! families: [`fs`], [`net`], [`own`].
+//! families: [`fs`], [`net`], [`own`], [`exec`] with its [`trampoline`].
 //!
 //! It is no boundary: a guest that wants to can change its memory behind our back, and gains nothing by it that it
 //! could not do itself. It acts for a thread only while that thread waits, and only on what is that thread's.
@@ -16,6 +16,7 @@ mod acting;
 mod caller;
 mod calls;
 mod crew;
+mod exec;
 mod filter;
 mod front;
 mod fs;
@@ -30,3 +31,4 @@ mod serve;
 pub(crate) mod start;
 mod step;
 pub(crate) mod support;
+mod trampoline;

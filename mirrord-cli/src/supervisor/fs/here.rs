@@ -190,6 +190,13 @@ pub(super) fn watch(caller: &Caller<'_>, watcher: i32, path: &CString, mask: u32
     done(watch.min(0)).map(|()| Answer::Done(watch.into()))
 }
 
+/// Opens a file as the guest's user.
+pub(super) fn open_as(caller: &Caller<'_>, path: &[u8], flags: i32) -> Outcome<OwnedFd> {
+    let path = text(path)?;
+    let _acting = Acting::like(caller.call.thread)?;
+    open(&path, flags, 0)
+}
+
 fn open(path: &CString, flags: i32, mode: u32) -> Outcome<OwnedFd> {
     // SAFETY: the path is a C string.
     let number = unsafe { libc::open(path.as_ptr(), flags | O_CLOEXEC | libc::O_NOCTTY, mode) };

@@ -7,6 +7,8 @@ mod read;
 mod there;
 mod told;
 
+use std::os::fd::OwnedFd;
+
 use mirrord_core::{
     rules::fs::Deed,
     verdict::Errno,
@@ -157,6 +159,17 @@ fn follow_both(caller: &Caller<'_>, from: &Said, to: &Said, pair: Pair) -> Outco
             let from = here::absolute(caller, from.dir, from_way, from_path)?;
             here::run_both(caller, pair, &from, &here::absolute(caller, to.dir, to_way, to_path)?)
         }
+    }
+}
+
+/// Opens a program for whoever is to run it, if it is none of those that are left.
+pub(super) fn open_program(caller: &Caller<'_>, said: &[u8]) -> Outcome<Option<OwnedFd>> {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK;
+    match find(caller, libc::AT_FDCWD, said, Deed::Read)? {
+        Way::There(path) => there::open(caller, path, flags, 0).map(Some),
+        Way::HereAt(path) => here::open_as(caller, &path, flags).map(Some),
+        Way::Refused(errno) => Err(errno),
+        Way::Here | Way::Map(_) => Ok(None),
     }
 }
 

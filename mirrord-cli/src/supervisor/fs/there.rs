@@ -141,7 +141,7 @@ pub(super) fn run_both(caller: &Caller<'_>, pair: Pair, from: GuestPath, to: Gue
 }
 
 /// Opens a file there.
-fn open(caller: &Caller<'_>, path: GuestPath, flags: i32, mode: u32) -> Outcome<OwnedFd> {
+pub(super) fn open(caller: &Caller<'_>, path: GuestPath, flags: i32, mode: u32) -> Outcome<OwnedFd> {
     let creates = flags & O_CREAT != 0 || flags & O_TMPFILE == O_TMPFILE;
     let mode = if creates { caller.without_umask(mode) } else { 0 };
     match settle(caller.ask(&ToProxy::Open { path, flags, mode }), LOST)? {

@@ -9,7 +9,12 @@ use super::{
     inspect::{self, Obstacle},
     own,
 };
-use crate::{abi::environment::Environment, answer, engine::table::process::original, process::Process};
+use crate::{
+    abi::{environment::Environment, text},
+    answer,
+    engine::table::process::original,
+    process::Process,
+};
 
 type List = *const *const c_char;
 
@@ -30,34 +35,50 @@ pub(crate) unsafe fn execve(
             // SAFETY: the guest's path.
             let obstacle = unsafe { inspect::note(process, path) };
             // SAFETY: the guest's own arguments.
-            unsafe { replace(process, obstacle, path, arguments, variables, call) }
+            unsafe { replace(process, obstacle, (path, path), arguments, variables, call) }
         }
-        Found::Instead(file, words) => {
-            // SAFETY: a path.
-            let obstacle = unsafe { inspect::note(process, file) };
-            // SAFETY: what stands for the guest's own arguments.
-            let replaced = unsafe { replace(process, obstacle, file, words, variables, call) };
-            Some(replaced.unwrap_or_else(|| call(file, words, variables)))
-        }
-        Found::Refused(errno) => Some(answer::status(Err(errno))),
+        // SAFETY: what stands for the guest's own arguments.
+        found => unsafe { become_found(process, &found, variables) },
     }
 }
 
-/// Runs what is to be run in the place of what the guest asks for; nothing if that will do.
+/// Runs a program of there, or fails as it has.
 ///
 /// # Safety
-/// The file is a string, and both lists are of strings and end with null.
+/// What was found stands for the guest's own arguments, and the environment is the guest's.
+unsafe fn become_found(process: &Process, found: &Found, variables: List) -> Option<c_int> {
+    let (file, said, words) = match *found {
+        Found::AsSaid => return None,
+        Found::Instead { file, said, words } => (file, said, words),
+        Found::Refused(errno) => return Some(answer::status(Err(errno))),
+    };
+    let call = |file, words, variables| {
+        // SAFETY: the caller's duty.
+        unsafe { original::execve()(file, words, variables) }
+    };
+    // SAFETY: a path.
+    let obstacle = unsafe { inspect::note(process, file) };
+    // SAFETY: the caller's duty.
+    let replaced = unsafe { replace(process, obstacle, (file, said), words, variables, call) };
+    Some(replaced.unwrap_or_else(|| call(file, words, variables)))
+}
+
+/// Runs what is to be run in the place of what the guest asks for; nothing if that will do. The file is named as the
+/// kernel finds it, and as a supervisor does.
+///
+/// # Safety
+/// Both names are strings, and both lists are of strings and end with null.
 unsafe fn replace(
     process: &Process,
     obstacle: Option<Obstacle>,
-    file: *const c_char,
+    (file, said): (*const c_char, *const c_char),
     arguments: List,
     variables: List,
     call: impl FnOnce(*const c_char, List, List) -> c_int,
 ) -> Option<c_int> {
     let (mut room, mut words) = (Environment::new(), Handed::new());
     // SAFETY: the caller's duty.
-    let handed = unsafe { words.fill(process, obstacle, file, arguments) };
+    let handed = unsafe { words.fill(process, obstacle, said, arguments) };
     // SAFETY: as above.
     let completed = unsafe { complete(process, &mut room, variables, obstacle) };
     match (handed, completed) {
@@ -86,6 +107,13 @@ pub(crate) unsafe fn execvpe(
     let mut found = inspect::Found::new();
     // SAFETY: the guest's name of a program.
     let path = unsafe { found.look_for(file) };
+    let mut elsewhere = Elsewhere::with_shell();
+    // SAFETY: the guest's own arguments.
+    let there = unsafe { elsewhere.search(process, &mut found, (file, path), arguments) };
+    if !matches!(there, Found::AsSaid) {
+        // SAFETY: what stands for the guest's own arguments.
+        return unsafe { become_found(process, &there, variables) };
+    }
     // SAFETY: a path.
     let obstacle = unsafe { inspect::note(process, path) };
     let call = |chosen: *const c_char, words, variables| {
@@ -94,7 +122,7 @@ pub(crate) unsafe fn execvpe(
         unsafe { original::execvpe()(file, words, variables) }
     };
     // SAFETY: the guest's own arguments, and a path.
-    unsafe { replace(process, obstacle, path, arguments, variables, call) }
+    unsafe { replace(process, obstacle, (path, path), arguments, variables, call) }
 }
 
 pub(crate) unsafe fn fexecve(
@@ -118,6 +146,12 @@ pub(crate) unsafe fn execveat(
     variables: List,
     flags: c_int,
 ) -> Option<c_int> {
+    // SAFETY: the guest's path.
+    let is_absolute = unsafe { text::bytes(path) }.is_some_and(|path| path.starts_with(b"/"));
+    if flags == 0 && (dir == libc::AT_FDCWD || is_absolute) {
+        // SAFETY: the guest's own arguments.
+        return unsafe { execve(process, path, arguments, variables) };
+    }
     let mut room = Environment::new();
     // SAFETY: the guest's environment.
     let completed = unsafe { complete(process, &mut room, variables, None) }?;

@@ -50,22 +50,28 @@ impl Found {
     /// # Safety
     /// The name is the guest's.
     pub(super) unsafe fn look_for(&mut self, name: *const c_char) -> *const c_char {
+        let accept = |path: &CStr| rustix::fs::access(path, Access::EXEC_OK).is_ok().then_some(path.as_ptr());
         // SAFETY: the caller's duty.
-        let Some(text) = (unsafe { text::bytes(name) }) else { return name };
-        if text.is_empty() || text.contains(&b'/') {
-            return name;
-        }
+        unsafe { self.try_each(name, accept) }.unwrap_or(name)
+    }
+
+    /// Tries a name in every folder of `PATH`, until one will do. A path is not looked for.
+    ///
+    /// # Safety
+    /// The name is the guest's.
+    pub(super) unsafe fn try_each<T>(
+        &mut self,
+        name: *const c_char,
+        mut accept: impl FnMut(&CStr) -> Option<T>,
+    ) -> Option<T> {
+        // SAFETY: the caller's duty.
+        let text = unsafe { text::bytes(name) }.filter(|text| !text.is_empty() && !text.contains(&b'/'))?;
         // SAFETY: the name is a C string.
         let folders = unsafe { libc::getenv(c"PATH".as_ptr()) };
         // SAFETY: null, or a C string that stays as long as nobody changes the environment.
-        let Some(folders) = (unsafe { text::bytes(folders) }) else { return name };
-        for folder in folders.split(|byte| *byte == b':').filter(|folder| !folder.is_empty()) {
-            let Some(path) = self.join(folder, text) else { continue };
-            if rustix::fs::access(path, Access::EXEC_OK).is_ok() {
-                return path.as_ptr();
-            }
-        }
-        name
+        let folders = unsafe { text::bytes(folders) }?;
+        let mut folders = folders.split(|byte| *byte == b':').filter(|folder| !folder.is_empty());
+        folders.find_map(|folder| accept(self.join(folder, text)?))
     }
 
     fn join(&mut self, folder: &[u8], name: &[u8]) -> Option<&CStr> {

@@ -7,7 +7,12 @@ use std::{
 
 use libc::{mode_t, pid_t};
 
-use super::{complete, handed::Handed, inspect, own, set_own};
+use super::{
+    complete,
+    elsewhere::{Elsewhere, Found},
+    handed::Handed,
+    inspect, own, set_own,
+};
 use crate::{
     abi::{actions::Actions, environment::Environment},
     answer::{self, Outcome},
@@ -31,8 +36,11 @@ pub(crate) unsafe fn posix_spawn(
         // SAFETY: the guest's own arguments, or what stands for them and lives as long as the call.
         unsafe { original::posix_spawn()(child, file, actions, attributes, words, variables) }
     };
+    let mut elsewhere = Elsewhere::new();
     // SAFETY: the guest's own arguments.
-    unsafe { spawn(process, path, arguments, actions, variables, call) }
+    let found = unsafe { elsewhere.find(process, path, arguments) };
+    // SAFETY: the guest's own arguments.
+    unsafe { spawn(process, &found, path, arguments, actions, variables, call) }
 }
 
 pub(crate) unsafe fn posix_spawnp(
@@ -47,26 +55,35 @@ pub(crate) unsafe fn posix_spawnp(
     let mut found = inspect::Found::new();
     // SAFETY: the guest's name of a program.
     let path = unsafe { found.look_for(file) };
+    let mut elsewhere = Elsewhere::new();
+    // SAFETY: the guest's own arguments.
+    let there = unsafe { elsewhere.search(process, &mut found, (file, path), arguments) };
     let call = |chosen: *const c_char, words, actions, variables| {
         let file = if chosen == path { file } else { chosen };
         // SAFETY: the guest's own arguments, or what stands for them and lives as long as the call.
         unsafe { original::posix_spawnp()(child, file, actions, attributes, words, variables) }
     };
     // SAFETY: the guest's own arguments, and a path.
-    unsafe { spawn(process, path, arguments, actions, variables, call) }
+    unsafe { spawn(process, &there, path, arguments, actions, variables, call) }
 }
 
 /// Completes what a new program is to get, and opens what lies there before the child would open it here.
 unsafe fn spawn(
     process: &Process,
+    found: &Found,
     path: *const c_char,
     arguments: List,
     actions: *const c_void,
     variables: List,
     call: impl FnOnce(*const c_char, List, *const c_void, List) -> c_int,
 ) -> Option<c_int> {
+    let (file, said, arguments) = match *found {
+        Found::AsSaid => (path, path, arguments),
+        Found::Instead { file, said, words } => (file, said, words),
+        Found::Refused(errno) => return Some(errno.0),
+    };
     // SAFETY: the guest's path, if it is one.
-    let obstacle = unsafe { inspect::note(process, path) };
+    let obstacle = unsafe { inspect::note(process, file) };
     let (mut environment, mut list) = (Environment::new(), Actions::new());
     // SAFETY: the guest's environment.
     let completed = unsafe { complete(process, &mut environment, variables, obstacle) };
@@ -76,11 +93,12 @@ unsafe fn spawn(
     let opened = unsafe { list.fill(actions, open) };
     let mut words = Handed::new();
     // SAFETY: the guest's path and arguments.
-    let handed = unsafe { words.fill(process, obstacle, path, arguments) };
-    if opened.is_none() && completed.is_none() && handed.is_none() {
+    let handed = unsafe { words.fill(process, obstacle, said, arguments) };
+    let is_as_said = matches!(found, Found::AsSaid);
+    if is_as_said && opened.is_none() && completed.is_none() && handed.is_none() {
         return None;
     }
-    let (file, arguments) = handed.map_or((path, arguments), |(host, words)| (host.as_ptr(), words));
+    let (file, arguments) = handed.map_or((file, arguments), |(host, words)| (host.as_ptr(), words));
     let actions = match opened {
         Some(Err(errno)) => return Some(errno.0),
         Some(Ok(opened)) => opened,
