@@ -6,10 +6,7 @@ use std::{
     process::Command,
 };
 
-use crate::{
-    ground::{self, target},
-    needs,
-};
+use crate::ground::{self, target};
 
 /// The sizes that are promised, in bytes.
 const PROMISES: [(&str, u64); 3] = [("layer", 1 << 20), ("agent", 10 << 20), ("mirrord", 25 << 20)];
@@ -25,7 +22,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 
 /// Builds everything for the desk, and runs one of the programs that come with the tests.
 pub(crate) fn then_run(program: &str, arguments: &[String]) -> Result<(), String> {
-    needs::gather();
     build_for_the_desk()?;
     cargo(&["build", "--quiet", "-p", "mirrord-tests", "--bins"], &[])?;
     let words = ["run", "--quiet", "-p", "mirrord-tests", "--bin", program, "--"];

@@ -8,13 +8,20 @@ use crate::{
 };
 
 /// A program, the Debian package that has it, and what is not proven without it.
-const NEEDS: &[(&str, &str, &str)] = &[
-    ("gcc", "gcc", "guests in C"),
+type Need = (&'static str, &'static str, &'static str);
+
+/// What the tour shows.
+const DEMO_NEEDS: &[Need] = &[
     ("python3", "python3", "guests in Python"),
     ("node", "nodejs", "guests in JavaScript"),
     ("redis-server", "redis-server", "a real database in the pod"),
     ("redis-cli", "redis-tools", "a real client of a real database"),
     ("curl", "curl", "curl as a guest"),
+];
+
+/// What the tests need beside that.
+const NEEDS: &[Need] = &[
+    ("gcc", "gcc", "guests in C"),
     ("dig", "bind9-dnsutils", "questions to the resolver by dig"),
     ("git", "git", "a clone from a server in the pod"),
     ("wget", "wget", "wget as a guest"),
@@ -43,7 +50,7 @@ const NEEDS: &[(&str, &str, &str)] = &[
 ];
 
 /// The same, for a cluster on this machine.
-const CLUSTER_NEEDS: &[(&str, &str, &str)] = &[
+const CLUSTER_NEEDS: &[Need] = &[
     ("kubectl", "kubernetes-client", "a cluster"),
     ("etcd", "etcd-server", "a cluster"),
     ("containerd", "containerd", "a cluster"),
@@ -63,14 +70,14 @@ const CLUSTER_NEEDS: &[(&str, &str, &str)] = &[
 ];
 
 /// The same, for what a user would pick instead of mirrord.
-const OTHERS: &[(&str, &str, &str)] = &[
+const OTHERS: &[Need] = &[
     ("proxychains4", "proxychains4", "connections through a SOCKS server"),
     ("sshfs", "sshfs", "files through `sshfs`"),
     ("/usr/lib/openssh/sftp-server", "openssh-sftp-server", "files through `sshfs`"),
 ];
 
 /// The same, to build Kubernetes.
-const KUBERNETES_NEEDS: &[(&str, &str, &str)] = &[
+const KUBERNETES_NEEDS: &[Need] = &[
     ("/usr/lib/go-1.19/bin/go", "golang-1.19-go", "a cluster"),
     (
         "/usr/share/gocode/src/github.com/modern-go/reflect2/reflect2.go",
@@ -86,8 +93,13 @@ const KUBERNETES_NEEDS: &[(&str, &str, &str)] = &[
 
 /// Installs what is missing where we may, and tells what stays missing.
 pub(crate) fn gather() {
-    let _ = gather_all(NEEDS);
+    let _ = gather_all([DEMO_NEEDS, NEEDS].concat());
     gather_newest_go();
+}
+
+/// The same for the tour alone.
+pub(crate) fn gather_for_demo() {
+    let _ = gather_all(DEMO_NEEDS.to_vec());
 }
 
 /// The newest Go, which the Python package index has: into the folder of what is built, for nobody else.
@@ -107,29 +119,29 @@ fn gather_newest_go() {
 
 /// The same for tools that are measured beside ours.
 pub(crate) fn gather_others() {
-    let _ = gather_all(OTHERS);
+    let _ = gather_all(OTHERS.to_vec());
 }
 
 /// The same for a cluster, which cannot do without.
 pub(crate) fn gather_for_cluster() -> Result<(), String> {
-    gather_all(CLUSTER_NEEDS)
+    gather_all(CLUSTER_NEEDS.to_vec())
 }
 
 /// The same for the build of Kubernetes.
 pub(crate) fn gather_to_build_kubernetes() -> Result<(), String> {
-    gather_all(KUBERNETES_NEEDS)
+    gather_all(KUBERNETES_NEEDS.to_vec())
 }
 
-fn gather_all(needs: &[(&str, &str, &str)]) -> Result<(), String> {
+fn gather_all(mut needs: Vec<Need>) -> Result<(), String> {
     let is_missing = |program: &str| {
         if program.starts_with('/') { !Path::new(program).exists() } else { find(program).is_none() }
     };
-    let missing: Vec<_> = needs.iter().filter(|(program, ..)| is_missing(program)).collect();
-    if missing.is_empty() {
+    needs.retain(|(program, ..)| is_missing(program));
+    if needs.is_empty() {
         return Ok(());
     }
     if is_root() && find("apt-get").is_some() {
-        let packages: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
+        let packages: Vec<&str> = needs.iter().map(|(_, package, _)| *package).collect();
         say(&format!("installing {}", packages.join(" ")));
         let _ = run(apt().args(["update", "-qq"]));
         if run(apt().args(INSTALL).args(&packages)).is_err() {
@@ -140,10 +152,10 @@ fn gather_all(needs: &[(&str, &str, &str)]) -> Result<(), String> {
         }
     }
     let mut lacking = Vec::new();
-    for (program, package, what) in missing {
+    for (program, package, what) in needs {
         if is_missing(program) {
             say(&format!("skipping {what}: `{program}` is missing (package `{package}`)"));
-            lacking.push(*program);
+            lacking.push(program);
         }
     }
     if lacking.is_empty() { Ok(()) } else { Err(format!("{} is missing", lacking.join(" and "))) }
