@@ -137,6 +137,9 @@ pub struct Identity {
 const LONGEST_NAME: usize = 249;
 
 impl Identity {
+    /// How the kernel begins what it says of a descriptor that is such a memory file.
+    pub const MARK: &[u8] = b"/memfd:mirrord:";
+
     /// The name of a memory file that stands for the file at this path there; nothing if both do not fit.
     pub fn name(&self, path: &[u8]) -> Option<Vec<u8>> {
         let Self { device, inode, n_links, uid, gid } = self;
@@ -148,7 +151,7 @@ impl Identity {
     /// Reads `/memfd:mirrord:<device>:<inode>:<links>:<uid>:<gid>:<path> (deleted)`, numbers in hexadecimal; and the
     /// path, which is empty if the file there has none.
     pub fn parse(name: &[u8]) -> Option<(Self, &[u8])> {
-        let name = name.strip_prefix(b"/memfd:mirrord:")?;
+        let name = name.strip_prefix(Self::MARK)?;
         let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
         let mut parts = name.splitn(6, |byte| *byte == b':');
         let mut next = || u64::from_str_radix(std::str::from_utf8(parts.next()?).ok()?, 16).ok();

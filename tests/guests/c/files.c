@@ -1,5 +1,6 @@
 // Files by every spelling that the C library has.
 #include "story.h"
+#include <limits.h>
 #include <sys/file.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
@@ -33,6 +34,13 @@ int main(void) {
     say("flock", flock(fd, LOCK_SH)); say("getxattr", getxattr("/data/orders.txt", "user.none", b, 9)); say("posix_fadvise", posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL));
     lseek(fd, 0, SEEK_SET); pid_t child = fork(); if (!child) { said("child", b, read(fd, b, 7)); _exit(5); } int status; waitpid(child, &status, 0); printf("exit %d, offset %ld\n", WEXITSTATUS(status), (long)lseek(fd, 0, SEEK_CUR));
     char name[64]; snprintf(name, sizeof name, "/proc/self/fd/%d", fd); int again = open(name, O_RDONLY); said("again", b, read(again, b, 5)); snprintf(name, sizeof name, "/dev/fd/%d", fd); said("dev", b, read(open(name, O_RDONLY), b, 5));
+    // Descriptors as the kernel shows them by path: of a small file and of a large one, of its own process and of its parent.
+    char *shown[] = {"/proc/self/fd/90", "/proc/thread-self/fd/90", "/dev/fd/90", "/dev/stdin", "/proc/self/fd/91", name}; dup2(fd, 90); dup2(fd, 0); dup2(open("/data/big", O_RDONLY), 91); snprintf(name, sizeof name, "/proc/%d/fd/90", getpid()); fflush(stdout);
+    if (!(child = fork())) { for (int k = 0; k < 6; k++) { struct stat a, f; char real[PATH_MAX] = ""; long m = readlink(shown[k], b, sizeof b); said("link", b, k == 3 ? m > 0 : m); say("a part", readlinkat(AT_FDCWD, shown[k], b, 9)); int code = stat(shown[k], &a); fstat(k == 4 ? 91 : 90, &f); printf("stat %d %d %d %d %ld\n", code, a.st_ino == f.st_ino, a.st_dev == f.st_dev, a.st_uid == f.st_uid, (long)a.st_nlink); 
+#ifdef STATX_BASIC_STATS
+        struct statx x = {0}; statx(AT_FDCWD, shown[k], 0, STATX_BASIC_STATS, &x); printf("statx %d %d\n", x.stx_ino == f.st_ino, x.stx_nlink);
+#endif
+        lstat(shown[k], &a); printf("link %d, %s\n", S_ISLNK(a.st_mode), realpath(shown[k], real) ? real : strerrorname_np(errno)); } _exit(0); } waitpid(child, &status, 0);
     long n = 0; fd = open("/data/big", O_RDONLY); static char block[65536]; for (long l; (l = read(fd, block, sizeof block)) > 0;) n += l; printf("big %ld\n", n);
     return 0;
 }

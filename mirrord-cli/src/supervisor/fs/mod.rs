@@ -142,7 +142,7 @@ fn follow(caller: &Caller<'_>, said: &Said, work: &Work) -> Outcome<Answer> {
         },
         Way::HereAt(path) => here::run(caller, work, &path),
         Way::Refused(errno) => Err(errno),
-        Way::Here | Way::Map(_) => Ok(Answer::Continue),
+        Way::Here | Way::Map(_) => told::by_path(caller, &path, work),
     }
 }
 

@@ -1,13 +1,21 @@
 //! What a path leads to: `readlink(2)`, `realpath(3)`, `access(2)`.
 
-use std::ffi::{c_char, c_int};
+use std::{
+    ffi::{c_char, c_int},
+    os::fd::AsRawFd,
+};
 
 use libc::{AT_EACCESS, AT_FDCWD, AT_SYMLINK_NOFOLLOW, size_t, ssize_t};
 use mirrord_core::{rules::fs::Deed, verdict::Errno};
 use mirrord_protocol::{GuestPath, agent::fs::FsCall};
 
-use super::way;
-use crate::{abi::text, answer::Outcome, engine::table::fs::original, process::Process};
+use super::{memory, place, way};
+use crate::{
+    abi::{stat::Identity, text},
+    answer::{self, Outcome},
+    engine::{caught, table::fs::original, work},
+    process::Process,
+};
 
 pub(crate) unsafe fn readlink(
     process: &Process,
@@ -20,7 +28,9 @@ pub(crate) unsafe fn readlink(
     // SAFETY: as above.
     let there = |path| unsafe { copy_link(path, out, size) };
     // SAFETY: as above.
-    unsafe { way::follow(process, AT_FDCWD, path, Deed::Read, here, there) }
+    let length = unsafe { way::follow(process, AT_FDCWD, path, Deed::Read, here, there) };
+    // SAFETY: as above; the kernel has written that much.
+    unsafe { reveal(process, (AT_FDCWD, path), (out, size), length) }
 }
 
 pub(crate) unsafe fn readlinkat(
@@ -35,7 +45,9 @@ pub(crate) unsafe fn readlinkat(
     // SAFETY: as above.
     let there = |path| unsafe { copy_link(path, out, size) };
     // SAFETY: as above.
-    unsafe { way::follow(process, dir, path, Deed::Read, here, there) }
+    let length = unsafe { way::follow(process, dir, path, Deed::Read, here, there) };
+    // SAFETY: as above; the kernel has written that much.
+    unsafe { reveal(process, (dir, path), (out, size), length) }
 }
 
 /// `readlink` of a fortified program. One that would overflow is left, to be ended as it should be.
@@ -71,6 +83,33 @@ pub(crate) unsafe fn readlinkat_checked(
     unsafe { readlinkat(process, dir, path, out, size) }
 }
 
+/// Gives the path there in the place of the name of a memory file, which the kernel has told.
+///
+/// # Safety
+/// If `length` is not negative, `said` is a string of the guest's, and as many bytes of `out` have been written.
+unsafe fn reveal(
+    process: &Process,
+    (dir, said): (c_int, *const c_char),
+    (out, size): (*mut c_char, size_t),
+    length: ssize_t,
+) -> ssize_t {
+    let Some(told) = usize::try_from(length).ok().filter(|_| !process.is_passed()) else { return length };
+    let n_compared = told.min(Identity::MARK.len());
+    // SAFETY: the caller promises it.
+    let beginning = unsafe { std::slice::from_raw_parts(out.cast_const().cast::<u8>(), n_compared) };
+    if told == 0 || beginning != &Identity::MARK[..n_compared] {
+        return length;
+    }
+    work(|| {
+        // SAFETY: the caller promises it.
+        let (_, path) = memory::file_of(unsafe { place::find(dir, said) }?.as_raw_fd())?;
+        // SAFETY: the caller promises room for what was told; the rest is checked.
+        let given = unsafe { text::give(path.as_bytes(), out.cast(), size) }.ok()?;
+        (!path.as_bytes().is_empty()).then(|| given.try_into().unwrap_or(length))
+    })
+    .unwrap_or(length)
+}
+
 /// # Safety
 /// `out` has room for `size` bytes.
 unsafe fn copy_link(path: GuestPath, out: *mut c_char, size: size_t) -> Outcome<ssize_t> {
@@ -89,7 +128,14 @@ pub(crate) unsafe fn realpath(process: &Process, path: *const c_char, out: *mut 
     // SAFETY: as above.
     let there = |path| unsafe { copy_real(path, out) };
     // SAFETY: as above.
-    unsafe { way::follow(process, AT_FDCWD, path, Deed::Read, here, there) }
+    let real = unsafe { way::follow(process, AT_FDCWD, path, Deed::Read, here, there) };
+    if !real.is_null() || answer::errno() != Errno(libc::ENOENT) {
+        return real;
+    }
+    // It may have led to a descriptor of a file there, whose path is none here.
+    // SAFETY: the call has read the path, and has room.
+    let shown = work(|| caught(|| unsafe { copy_shown(process, path, out) }));
+    shown.unwrap_or_else(|| answer::give(Err(Errno(libc::ENOENT))))
 }
 
 /// `realpath` of a fortified program.
@@ -111,6 +157,23 @@ pub(crate) unsafe fn realpath_checked(
 pub(crate) unsafe fn canonicalize(process: &Process, path: *const c_char) -> *mut c_char {
     // SAFETY: the guest's own arguments.
     unsafe { realpath(process, path, std::ptr::null_mut()) }
+}
+
+/// The same for a path that leads to a descriptor.
+///
+/// # Safety
+/// As of [`copy_real`]; `said` is a string of the guest's.
+unsafe fn copy_shown(process: &Process, said: *const c_char, out: *mut c_char) -> Option<*mut c_char> {
+    // SAFETY: the caller promises it.
+    let file = unsafe { place::find(AT_FDCWD, said) }?;
+    let path = if let Some((_, path)) = memory::file_of(file.as_raw_fd()) {
+        path
+    } else {
+        let place = place::of_file(process, file.as_raw_fd(), |_| true).filter(|place| place.there)?;
+        GuestPath::from(place.path.as_slice())
+    };
+    // SAFETY: the caller promises it.
+    unsafe { copy_real(path, out) }.ok()
 }
 
 /// # Safety

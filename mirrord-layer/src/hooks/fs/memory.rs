@@ -1,14 +1,14 @@
 //! Memory files that stand for files there: the kernel keeps their times, size and mode, their name says the rest.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd, RawFd},
+    ffi::c_char,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use mirrord_protocol::GuestPath;
-
 use super::place;
 use crate::{abi::stat::Identity, engine::work, process::Process};
+use mirrord_protocol::GuestPath;
 
 /// The identity of the file that a descriptor stands for, if it is a memory file of ours on this device.
 pub(crate) fn identity(process: &Process, fd: RawFd, device: u64) -> Option<Identity> {
@@ -16,6 +16,23 @@ pub(crate) fn identity(process: &Process, fd: RawFd, device: u64) -> Option<Iden
         return None;
     }
     work(|| Some(Identity::parse(&place::path_of(fd)?)?.0))
+}
+
+/// The same for a path that leads to a descriptor, as the kernel shows them: `/proc/self/fd/7`, `/dev/stdin`.
+///
+/// # Safety
+/// `path` is a string of the guest's that the kernel has read.
+pub(crate) unsafe fn identity_at(
+    process: &Process,
+    dir: RawFd,
+    path: *const c_char,
+    device: u64,
+) -> Option<Identity> {
+    if process.is_passed() || Some(device) != memory_device() {
+        return None;
+    }
+    // SAFETY: the caller promises it.
+    work(|| Some(file_of(unsafe { place::find(dir, path) }?.as_raw_fd())?.0))
 }
 
 /// Whether a descriptor may be a memory file of ours; a quick look.

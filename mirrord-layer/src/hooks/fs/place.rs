@@ -1,7 +1,8 @@
 //! Where a directory lies, which the kernel tells: a working directory or descriptor, here or there, and its path.
 
 use std::{
-    os::fd::{BorrowedFd, RawFd},
+    ffi::{CStr, c_char},
+    os::fd::{BorrowedFd, OwnedFd, RawFd},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -64,17 +65,26 @@ pub(crate) fn working_directory(process: &Process) -> Option<Place> {
 
 /// The directory behind a descriptor.
 pub(crate) fn of_descriptor(process: &Process, dir: RawFd) -> Option<Place> {
-    if dir < 0 {
+    of_file(process, dir, |kind| kind == FileType::Directory)
+}
+
+/// The file behind a descriptor, if it is of a kind that is wanted.
+pub(crate) fn of_file(
+    process: &Process,
+    number: RawFd,
+    is_wanted: impl Fn(FileType) -> bool,
+) -> Option<Place> {
+    if number < 0 {
         return None;
     }
     // SAFETY: the number is only asked about, and the kernel checks it.
-    let fd = unsafe { BorrowedFd::borrow_raw(dir) };
-    let wanted = StatxFlags::MNT_ID | StatxFlags::TYPE;
-    let stat = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, wanted).ok()?;
-    if FileType::from_raw_mode(u32::from(stat.stx_mode)) != FileType::Directory {
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    let asked = StatxFlags::MNT_ID | StatxFlags::TYPE;
+    let stat = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, asked).ok()?;
+    if !is_wanted(FileType::from_raw_mode(u32::from(stat.stx_mode))) {
         return None;
     }
-    let path = path_of(dir)?;
+    let path = path_of(number)?;
     let knows_mount = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
     let is_foreign = knows_mount && is_foreign_mount(stat.stx_mnt_id);
     Some(way::place(&process.facts.path_prefix, is_foreign, path))
@@ -89,6 +99,18 @@ pub(crate) fn is_open_to_all(dir: c_int) -> bool {
     let fd = unsafe { BorrowedFd::borrow_raw(dir) };
     let stat = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MODE);
     stat.is_ok_and(|stat| way::is_open_to_all(stat.stx_mode.into()))
+}
+
+/// A descriptor of what a path leads to here, only to be asked about.
+///
+/// # Safety
+/// `path` is a string of the guest's that the kernel has read.
+pub(crate) unsafe fn find(dir: RawFd, path: *const c_char) -> Option<OwnedFd> {
+    // SAFETY: the caller promises it.
+    let path = unsafe { CStr::from_ptr(path) };
+    // SAFETY: the number is only asked about, and the kernel checks it; or it is the working directory's.
+    let dir = unsafe { BorrowedFd::borrow_raw(dir) };
+    rustix::fs::openat(dir, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 /// What the kernel says of a descriptor: the path of its file, as it would be seen from its mounts.

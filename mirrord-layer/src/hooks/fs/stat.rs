@@ -58,7 +58,10 @@ pub(crate) unsafe fn stat(process: &Process, path: *const c_char, out: *mut libc
     // SAFETY: as above.
     let there = |there| unsafe { fill_beneath((process, AT_FDCWD, path), there, 0, out) };
     // SAFETY: as above.
-    unsafe { way::follow(process, AT_FDCWD, path, Deed::Read, here, there) }
+    let status = unsafe { way::follow(process, AT_FDCWD, path, Deed::Read, here, there) };
+    // SAFETY: if the call has succeeded, there was a path, and there is room.
+    unsafe { mark_at(process, status, AT_FDCWD, path, out) };
+    status
 }
 
 pub(crate) unsafe fn lstat(process: &Process, path: *const c_char, out: *mut libc::stat) -> c_int {
@@ -86,6 +89,9 @@ pub(crate) unsafe fn fstatat(
     if flags & AT_EMPTY_PATH != 0 && status == 0 {
         // SAFETY: the call has succeeded, so there is room.
         unsafe { mark(process, dir, out) };
+    } else if flags & AT_SYMLINK_NOFOLLOW == 0 {
+        // SAFETY: if the call has succeeded, there was a path, and there is room.
+        unsafe { mark_at(process, status, dir, path, out) };
     }
     status
 }
@@ -110,6 +116,22 @@ unsafe fn mark(process: &Process, fd: c_int, out: *mut libc::stat) {
     }
 }
 
+/// The same by a path that may lead to a descriptor.
+///
+/// # Safety
+/// As of [`mark`], if `status` is 0; `path` is then a string of the guest's.
+unsafe fn mark_at(process: &Process, status: c_int, dir: c_int, path: *const c_char, out: *mut libc::stat) {
+    if status != 0 {
+        return;
+    }
+    // SAFETY: the caller promises it.
+    let Some(out) = (unsafe { out.as_mut() }) else { return };
+    // SAFETY: as above.
+    if let Some(identity) = unsafe { memory::identity_at(process, dir, path, out.st_dev) } {
+        identity.mark_stat(out);
+    }
+}
+
 /// The old spelling of `stat`, with a version of the structure; there is only one on 64-bit machines.
 pub(crate) unsafe fn xstat(
     process: &Process,
@@ -122,7 +144,10 @@ pub(crate) unsafe fn xstat(
     // SAFETY: as above.
     let there = |path| unsafe { fill(path, true, out) };
     // SAFETY: as above.
-    unsafe { way::follow(process, AT_FDCWD, path, Deed::Read, here, there) }
+    let status = unsafe { way::follow(process, AT_FDCWD, path, Deed::Read, here, there) };
+    // SAFETY: if the call has succeeded, there was a path, and there is room.
+    unsafe { mark_at(process, status, AT_FDCWD, path, out) };
+    status
 }
 
 pub(crate) unsafe fn lxstat(
@@ -152,7 +177,12 @@ pub(crate) unsafe fn fxstatat(
     // SAFETY: as above.
     let there = |there| unsafe { fill_beneath((process, dir, path), there, flags, out) };
     // SAFETY: as above.
-    unsafe { way::follow(process, dir, path, Deed::Read, here, there) }
+    let status = unsafe { way::follow(process, dir, path, Deed::Read, here, there) };
+    if flags & AT_SYMLINK_NOFOLLOW == 0 {
+        // SAFETY: if the call has succeeded, there was a path, and there is room.
+        unsafe { mark_at(process, status, dir, path, out) };
+    }
+    status
 }
 
 pub(crate) unsafe fn fxstat(process: &Process, version: c_int, fd: c_int, out: *mut libc::stat) -> c_int {
@@ -186,13 +216,20 @@ pub(crate) unsafe fn statx(
     };
     // SAFETY: as above.
     let status = unsafe { way::follow(process, dir, path, Deed::Read, here, there) };
-    if flags & AT_EMPTY_PATH != 0 && status == 0 {
-        // SAFETY: the call has succeeded, so the structure is there.
-        let Some(out) = (unsafe { out.as_mut() }) else { return status };
-        let device = libc::makedev(out.stx_dev_major, out.stx_dev_minor);
-        if let Some(identity) = memory::identity(process, dir, device) {
-            identity.mark_statx(out);
-        }
+    if status != 0 || flags & AT_SYMLINK_NOFOLLOW != 0 && flags & AT_EMPTY_PATH == 0 {
+        return status;
+    }
+    // SAFETY: the call has succeeded, so the structure is there.
+    let Some(out) = (unsafe { out.as_mut() }) else { return status };
+    let device = libc::makedev(out.stx_dev_major, out.stx_dev_minor);
+    let identity = if flags & AT_EMPTY_PATH != 0 {
+        memory::identity(process, dir, device)
+    } else {
+        // SAFETY: the call has succeeded, so there was a path.
+        unsafe { memory::identity_at(process, dir, path, device) }
+    };
+    if let Some(identity) = identity {
+        identity.mark_statx(out);
     }
     status
 }
