@@ -15,7 +15,10 @@ pub struct Version {
 
 impl Version {
     /// What this build speaks.
-    pub const OURS: Self = Self { major: 1, minor: 2 };
+    pub const OURS: Self = Self { major: 1, minor: 3 };
+
+    /// The first one in which many names of a directory are asked for at once.
+    pub const STAT_NAMES: Self = Self { major: 1, minor: 3 };
 
     /// The version that two peers can both speak, or nothing.
     #[must_use]

@@ -117,6 +117,10 @@ fn calls_of_the_agent_keep_their_bytes() {
         ),
         ("list", AgentCall::Fs(files::FsCall::List { file: RemoteFd(3), position: 0 })),
         (
+            "stat_names",
+            AgentCall::Fs(files::FsCall::StatNames { folder: path(), names: vec![ByteBuf::from("a")] }),
+        ),
+        (
             "resolve",
             AgentCall::Dns(dns::DnsCall::Resolve { name: "db.shop".into(), family: dns::Family::Any }),
         ),
@@ -146,6 +150,7 @@ fn words_of_the_agent_keep_their_bytes() {
         ("done", Ok(AgentAnswer::Done)),
         ("fault", Err(Fault::with_words(98, "port 80 is stolen by ben"))),
         ("stat", Ok(AgentAnswer::Fs(files::FsAnswer::Stat(stat())))),
+        ("stats", Ok(AgentAnswer::Fs(files::FsAnswer::Stats(vec![Some(stat()), None])))),
         (
             "opened",
             Ok(AgentAnswer::Fs(files::FsAnswer::Opened {

@@ -4,7 +4,7 @@ use mirrord_protocol::{
     GuestPath,
     agent::{
         AgentCall,
-        fs::{FileStat, FsAnswer, FsCall, Want},
+        fs::{FileStat, FsAnswer, FsCall, MOST_NAMES, Want},
     },
     id::RemoteFd,
 };
@@ -184,4 +184,44 @@ fn a_file_is_no_directory_and_a_directory_no_file() {
     let folder = open(&mut session, "/data", libc::O_RDONLY, 0).file.unwrap();
     assert_eq!(session.fs(FsCall::List { file, position: 0 }), Err(libc::ENOTDIR));
     assert_eq!(session.fs(FsCall::ReadAt { file: folder, offset: 0, length: 9 }), Err(libc::EISDIR));
+}
+
+fn stats(session: &mut Session, folder: &str, names: &[&[u8]]) -> Result<Vec<Option<FileStat>>, i32> {
+    let names = names.iter().map(|name| ByteBuf::from(*name)).collect();
+    match session.fs(FsCall::StatNames { folder: path(folder), names })? {
+        FsAnswer::Stats(stats) => Ok(stats),
+        other => panic!("those are no attributes: {other:?}"),
+    }
+}
+
+#[test]
+fn many_names_of_a_folder_have_the_attributes_that_each_has() {
+    let agent = Agent::in_pod();
+    let mut session = agent.session();
+    let names: [&[u8]; 7] = [b"orders.txt", b"link", b"dangling", b"deep", b"gone", b"big", b"loop-a"];
+    let told = stats(&mut session, "/data", &names).unwrap();
+    assert_eq!(told.len(), names.len());
+    for (name, told) in names.iter().zip(told) {
+        let path = path(&format!("/data/{}", str::from_utf8(name).unwrap()));
+        match session.fs(FsCall::Stat { path, follow: false }) {
+            Ok(FsAnswer::Stat(stat)) => assert_eq!(told, Some(stat), "{name:?}"),
+            outcome => assert_eq!((told, outcome.is_err()), (None, true), "{name:?}"),
+        }
+    }
+    // The folder itself may be reached by a link.
+    std::os::unix::fs::symlink("../deep", POD.path("/data/out/link-to-deep")).unwrap();
+    assert!(stats(&mut session, "/data/out/link-to-deep", &[b"er"]).unwrap()[0].is_some());
+    assert_eq!(stats(&mut session, "/data/orders.txt", &[b"x"]), Err(libc::ENOTDIR));
+    assert_eq!(stats(&mut session, "/data/gone", &[b"x"]), Err(libc::ENOENT));
+    assert_eq!(stats(&mut session, "/data/many", &[]), Ok(Vec::new()));
+}
+
+#[test]
+fn what_is_no_name_of_the_folder_is_not_looked_at() {
+    let agent = Agent::in_pod();
+    let mut session = agent.session();
+    let names: [&[u8]; 7] = [b"", b".", b"..", b"../etc", b"/etc", b"data/big", b"da\0ta"];
+    assert_eq!(stats(&mut session, "/", &names), Ok(vec![None; names.len()]));
+    assert!(stats(&mut session, "/", &vec![&b"data"[..]; MOST_NAMES]).is_ok());
+    assert_eq!(stats(&mut session, "/", &vec![&b"data"[..]; MOST_NAMES + 1]), Err(libc::E2BIG));
 }

@@ -17,4 +17,5 @@ mod stage;
 #[path = "../../mirrord-cli/src/proxy/start.rs"]
 mod start;
 mod streams;
+mod surveys;
 mod trunk;

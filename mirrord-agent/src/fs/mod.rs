@@ -50,6 +50,7 @@ fn do_call(root: &Root, files: &Files, call: &FsCall) -> Outcome {
     let answer = match call {
         FsCall::Open { .. } => return Err(Fault::os(libc::EINVAL)),
         FsCall::Stat { .. }
+        | FsCall::StatNames { .. }
         | FsCall::ReadLink(_)
         | FsCall::Canonicalize(_)
         | FsCall::Access { .. }

@@ -4,14 +4,18 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
 use mirrord_protocol::{
     GuestPath,
-    agent::fs::{FileStat, FileSystemStat, FsAnswer, FsCall, Time},
+    agent::fs::{FileStat, FileSystemStat, FsAnswer, FsCall, MOST_NAMES, Time},
 };
 use rustix::{
-    fs::{Statx, StatxFlags, StatxTimestamp},
+    fs::{AtFlags, Mode, OFlags, Statx, StatxFlags, StatxTimestamp},
     io::{Errno, Result},
 };
+use serde_bytes::ByteBuf;
 
 use super::root::{ITSELF, Root};
+
+/// What is asked of the kernel.
+const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
 /// Does a call that looks.
 pub(super) fn look(root: &Root, call: &FsCall) -> Result<FsAnswer> {
@@ -19,6 +23,7 @@ pub(super) fn look(root: &Root, call: &FsCall) -> Result<FsAnswer> {
         FsCall::Stat { path, follow } => {
             stat(root.find(path.as_bytes(), *follow)?.as_fd()).map(FsAnswer::Stat)
         }
+        FsCall::StatNames { folder, names } => stat_names(root, folder, names),
         FsCall::ReadLink(path) => read_link(root, path),
         FsCall::Canonicalize(path) => {
             let file = root.find(path.as_bytes(), true)?;
@@ -30,6 +35,21 @@ pub(super) fn look(root: &Root, call: &FsCall) -> Result<FsAnswer> {
         }
         _ => Err(Errno::INVAL),
     }
+}
+
+fn stat_names(root: &Root, folder: &GuestPath, names: &[ByteBuf]) -> Result<FsAnswer> {
+    if names.len() > MOST_NAMES {
+        return Err(Errno::TOOBIG);
+    }
+    let folder = root.open(folder.as_bytes(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+    // What is no single name would lead out of the folder, and at its end out of the root.
+    let is_name = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/');
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let stat = |name: &ByteBuf| {
+        let name = Some(name.as_slice()).filter(|name| is_name(name))?;
+        rustix::fs::statx(&folder, name, flags, WANTED).ok().map(|found| translate(&found))
+    };
+    Ok(FsAnswer::Stats(names.iter().map(stat).collect()))
 }
 
 fn read_link(root: &Root, path: &GuestPath) -> Result<FsAnswer> {
@@ -65,8 +85,7 @@ fn last_error() -> Errno {
 
 /// The attributes of what a descriptor stands for.
 pub(super) fn stat(file: BorrowedFd<'_>) -> Result<FileStat> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    rustix::fs::statx(file, "", ITSELF, wanted).map(|found| translate(&found))
+    rustix::fs::statx(file, "", ITSELF, WANTED).map(|found| translate(&found))
 }
 
 fn translate(found: &Statx) -> FileStat {

@@ -12,6 +12,7 @@ use mirrord_core::proxy::lost;
 use mirrord_protocol::{
     agent::{AgentCall, LaneKey, LaneOpen},
     fault::Fault,
+    version::Version,
 };
 use tokio::sync::oneshot;
 
@@ -132,6 +133,11 @@ impl Agent {
             State::Linked(link, _) => Some(link.clone()),
             State::Sought(_) | State::Lost => None,
         }
+    }
+
+    /// Whether it is there, and knows what was new in a version.
+    pub(crate) fn speaks(&self, version: Version) -> bool {
+        self.current().is_some_and(|link| link.speaks(version))
     }
 
     /// The link to it, once there is one; none if there will be none.

@@ -60,6 +60,10 @@ impl Files {
                     return Err(Fault::os(libc::EOPNOTSUPP));
                 }
                 let opened = open_handle(agent, path, flags, mode).await?;
+                if let Some(fuse) = fuse {
+                    let number = fuse.attributes().numbers.number(opened.stat.device, opened.stat.inode);
+                    fuse.surveyor().handle_opened(&opened.path, number, flags);
+                }
                 make(agent, fuse.as_ref(), copies, opened, flags).await
             }
         }
@@ -74,6 +78,9 @@ impl Files {
         if needs_handle(&call) {
             return Err(Fault::with_words(libc::EINVAL, "layers have no handles"));
         }
+        if let FsCall::StatNames { .. } = call {
+            return Err(Fault::with_words(libc::EINVAL, "layers ask for one file at a time"));
+        }
         let changed = fuse.and_then(|_| changed(&call));
         let renaming = fuse.and_then(|fuse| Some((fuse.clone(), Renaming::of(&call)?)));
         if let Some((fuse, renaming)) = renaming.clone()
@@ -81,8 +88,19 @@ impl Files {
         {
             return Ok(FsAnswer::Done);
         }
-        let (AgentAnswer::Fs(mut answer), _) = agent.call(AgentCall::Fs(call), None).await? else {
-            return Err(nonsense());
+        let mut answer = match (fuse, call) {
+            (Some(fuse), FsCall::Stat { path, follow }) => {
+                FsAnswer::Stat(fuse.surveyor().ask(path, follow).await?)
+            }
+            (fuse, call) => {
+                let change = fuse.map(|fuse| (fuse.surveyor(), call.clone()));
+                let outcome = agent.call(AgentCall::Fs(call), None).await;
+                if let Some((surveyor, call)) = change {
+                    surveyor.handle_called(&call);
+                }
+                let (AgentAnswer::Fs(answer), _) = outcome? else { return Err(nonsense()) };
+                answer
+            }
         };
         if let Some(fuse) = fuse {
             if let FsAnswer::Stat(stat) = &mut answer {
@@ -102,6 +120,7 @@ impl Files {
     /// Another target's files are meant from now on: what the kernel believes of the last one's is forgotten, in time.
     pub(crate) fn forget(&self) {
         if let Self::Proxied(_, Some(fuse), _) = self {
+            fuse.surveyor().forget();
             let fuse = fuse.clone();
             drop(tokio::task::spawn_blocking(move || fuse.forget_all()));
         }

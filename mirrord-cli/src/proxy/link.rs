@@ -73,6 +73,7 @@ struct Inner {
     /// How much longer an answer may take than from an agent that is here.
     distance: Duration,
     lanes: Lanes,
+    version: Version,
     key: LaneKey,
     control: AsyncFd<OwnedFd>,
     pending: Mutex<Pending<Waiter>>,
@@ -123,8 +124,8 @@ impl Link {
             .next(&control)
             .await?
             .ok_or_else(|| Fault::with_words(libc::ECONNRESET, "the agent ended before it said a word"))?;
-        let key = match wire::decode::<Welcome>(&welcome) {
-            Ok(Welcome::Settled(_, key)) => key,
+        let (version, key) = match wire::decode::<Welcome>(&welcome) {
+            Ok(Welcome::Settled(version, key)) => (version, key),
             Ok(Welcome::Refused(words)) => return Err(Fault::with_words(libc::EPROTONOSUPPORT, words)),
             Err(error) => return Err(Fault::with_words(libc::EPROTO, error.to_string())),
         };
@@ -133,6 +134,7 @@ impl Link {
             began: Instant::now(),
             distance,
             lanes,
+            version,
             key,
             control,
             pending: Mutex::default(),
@@ -148,6 +150,11 @@ impl Link {
     /// By which this link is told from every other one of the session.
     pub(crate) fn id(&self) -> u64 {
         self.0.id
+    }
+
+    /// Whether the agent knows what was new in a version.
+    pub(crate) fn speaks(&self, version: Version) -> bool {
+        self.0.version >= version
     }
 
     /// Whether it has ended: what failed may have failed for that alone.
@@ -411,4 +418,4 @@ impl Inbox {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -38,6 +38,7 @@ mod session;
 mod settings;
 mod spawn;
 pub(crate) mod start;
+mod surveyor;
 mod watch;
 
 pub(crate) use run::run;

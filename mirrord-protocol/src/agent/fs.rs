@@ -5,6 +5,9 @@ use serde_bytes::ByteBuf;
 
 use crate::{GuestPath, id::RemoteFd};
 
+/// The most names that [`FsCall::StatNames`] may ask for at once.
+pub const MOST_NAMES: usize = 1024;
+
 /// A file call. Paths are resolved beneath the target's root and never leave it. Flags, modes and errnos are Linux
 /// numbers of x86-64 and aarch64, which agree in all that are used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,6 +203,13 @@ pub enum FsCall {
         /// 0, or what the last answer said.
         position: u64,
     },
+    /// `lstat(2)` of many names of one directory. Since version 1.3.
+    StatNames {
+        /// Which directory.
+        folder: GuestPath,
+        /// Its names, at most [`MOST_NAMES`]; none has a slash, or is `.` or `..`.
+        names: Vec<ByteBuf>,
+    },
 }
 
 /// In which form an opened file is wanted.
@@ -246,6 +256,8 @@ pub enum FsAnswer {
         /// Where the next call goes on; none at the end.
         next: Option<u64>,
     },
+    /// To `StatNames`: of each name, in their order; none where it must be asked alone, for whatever reason.
+    Stats(Vec<Option<FileStat>>),
 }
 
 /// A moment (`timespec`): seconds since 1970 and nanoseconds.

@@ -24,7 +24,7 @@ use opener::Openers;
 use rustix::{fs::FileType, io::Errno};
 use tree::Tree;
 
-use super::agent::Agent;
+use super::{agent::Agent, surveyor::Surveyor};
 
 /// How often a file that is replaced all the time is looked for.
 const ATTEMPTS: u32 = 3;
@@ -116,6 +116,11 @@ impl Fuse {
     /// so for the agent.
     pub(crate) fn forget_all(&self) {
         self.belief.forget_all();
+    }
+
+    /// Who knows the attributes of names in folders that were listed lately.
+    pub(crate) fn surveyor(&self) -> &Surveyor {
+        &self.tree.0.surveyor
     }
 
     /// How attributes are told.

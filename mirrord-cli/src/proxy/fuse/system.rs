@@ -156,6 +156,7 @@ impl Filesystem for Tree {
         let call = path.clone().map(FsCall::Unlink);
         self.change(call, reply, move |this| {
             if let Ok(path) = path {
+                this.0.surveyor.handle_name_changed(&path, true);
                 this.handle_removed(&path);
             }
         });
@@ -166,6 +167,7 @@ impl Filesystem for Tree {
         let call = path.clone().map(FsCall::RemoveDir);
         self.change(call, reply, move |this| {
             if let Ok(path) = path {
+                this.0.surveyor.handle_name_changed(&path, true);
                 this.handle_removed(&path);
             }
         });
@@ -192,6 +194,8 @@ impl Filesystem for Tree {
         let call = paths.clone().map(|(from, to)| FsCall::Rename { from, to, flags: flags.bits() });
         self.change(call, reply, move |this| {
             if let Ok((from, to)) = paths {
+                this.0.surveyor.handle_name_changed(&from, true);
+                this.0.surveyor.handle_name_changed(&to, true);
                 this.handle_renamed(&from, &to, flags.bits());
             }
         });
@@ -417,7 +421,7 @@ impl Filesystem for Tree {
             flags,
             follow: false,
         });
-        self.change(call, reply, |_| {});
+        self.change(call, reply, move |this| this.0.surveyor.handle_file_changed(number.0));
     }
 
     fn getxattr(&self, _request: &Request, number: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
@@ -434,6 +438,6 @@ impl Filesystem for Tree {
     fn removexattr(&self, _request: &Request, number: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let name = ByteBuf::from(name.as_bytes());
         let call = self.path(number).map(|path| FsCall::RemoveAttribute { path, name, follow: false });
-        self.change(call, reply, |_| {});
+        self.change(call, reply, move |this| this.0.surveyor.handle_file_changed(number.0));
     }
 }

@@ -32,7 +32,10 @@ use super::{
     belief::Identity,
     open_file::OpenFile,
 };
-use crate::proxy::agent::{Agent, Outcome};
+use crate::proxy::{
+    agent::{Agent, Outcome},
+    surveyor::Surveyor,
+};
 
 /// For how long the kernel believes a name and the attributes of a file.
 pub(super) const LIFETIME: Duration = Duration::from_secs(1);
@@ -46,6 +49,7 @@ pub(crate) struct Tree(pub(super) Arc<Shared>);
 /// What they share.
 pub(super) struct Shared {
     pub(super) agent: Agent,
+    pub(super) surveyor: Surveyor,
     pub(super) attributes: Attributes,
     pub(super) nodes: Mutex<Nodes>,
     pub(super) open: Mutex<HashMap<u64, Arc<OpenFile>>>,
@@ -79,8 +83,10 @@ fn kind_of_open(flags: i32) -> i32 {
 impl Tree {
     /// The files of an agent's target.
     pub(crate) fn new(agent: Agent, attributes: Attributes) -> Self {
+        let surveyor = Surveyor::new(agent.clone(), attributes.numbers);
         Self(Arc::new(Shared {
             agent,
+            surveyor,
             attributes,
             nodes: Mutex::default(),
             open: Mutex::default(),
@@ -131,6 +137,7 @@ impl Tree {
 
     /// A file was changed by another way than its open handles: what they have read ahead is old.
     pub(super) fn handle_changed(&self, number: u64) {
+        self.0.surveyor.handle_file_changed(number);
         for file in lock(&self.0.open).values().filter(|file| file.number == number) {
             file.handle_change();
         }
@@ -222,12 +229,8 @@ impl Tree {
     /// Finds a file, and tells the kernel.
     pub(super) fn enter(&self, path: GuestPath, reply: ReplyEntry) {
         let this = self.clone();
-        let call = FsCall::Stat { path: path.clone(), follow: false };
-        self.ask(call, move |outcome| match outcome {
-            Ok((AgentAnswer::Fs(FsAnswer::Stat(stat)), _)) => {
-                reply.entry(&LIFETIME, &this.record_found(path, &stat), GENERATION);
-            }
-            Ok(_) => reply.error(Errno::EIO),
+        self.0.surveyor.stat(&path.clone(), false, move |told| match told {
+            Ok((stat, left)) => reply.entry(&left, &this.record_found(path, &stat), GENERATION),
             Err(fault) => reply.error(errno(&fault)),
         });
     }
@@ -238,9 +241,16 @@ impl Tree {
             Ok(call) => call,
             Err(errno) => return reply.error(errno),
         };
+        let linked = if let FsCall::Link { from, .. } = &call { Some(from.clone()) } else { None };
         let this = self.clone();
         self.ask(call, move |outcome| match outcome {
-            Ok(_) => this.enter(path, reply),
+            Ok(_) => {
+                if let Some(linked) = linked {
+                    this.0.surveyor.handle_attributes_changed(&linked, false);
+                }
+                this.0.surveyor.handle_name_changed(&path, true);
+                this.enter(path, reply);
+            }
             Err(fault) => reply.error(errno(&fault)),
         });
     }
@@ -297,8 +307,9 @@ impl Tree {
         let call = FsCall::Open { path, flags, mode, want: Want::Handle(0) };
         self.ask(call, move |outcome| {
             tell(match outcome {
-                Ok((AgentAnswer::Fs(FsAnswer::Opened { file: Some(remote), stat, .. }), _)) => {
+                Ok((AgentAnswer::Fs(FsAnswer::Opened { file: Some(remote), stat, path, .. }), _)) => {
                     let number = this.0.attributes.numbers.number(stat.device, stat.inode);
+                    this.0.surveyor.handle_opened(&path, number, flags);
                     Ok((stat, this.keep_open(number, remote, stat.device)))
                 }
                 Ok(_) => Err(Errno::EIO),
@@ -325,11 +336,20 @@ impl Tree {
                 }
                 let listing = Arc::new(entries);
                 *lock(&file.listing) = Some(listing.clone());
+                this.handle_listed(file.number, listing.clone());
                 this.give_entries(&file, &listing, 0, reply);
             }
             Ok(_) => reply.error(Errno::EIO),
             Err(fault) => reply.error(errno(&fault)),
         });
+    }
+
+    /// A folder was listed from its beginning.
+    fn handle_listed(&self, number: u64, listing: Arc<Vec<Entry>>) {
+        let path = lock(&self.0.nodes).path(number).cloned();
+        if let Some(path) = path {
+            self.0.surveyor.handle_listed(path, listing);
+        }
     }
 
     /// Gives entries from a position on.

@@ -11,7 +11,7 @@ use mirrord_protocol::{
 use super::*;
 
 /// A link, and the agent's end of its control lane. The clock stands still but for whoever waits.
-async fn linked() -> (Link, StdStream) {
+pub(crate) async fn linked() -> (Link, StdStream) {
     let (lanes, far_end) = Lanes::pair().unwrap();
     let (events, _) = mpsc::unbounded_channel();
     let greeting = tokio::spawn(Link::greet(lanes, Duration::ZERO, "a test".to_owned(), events));
