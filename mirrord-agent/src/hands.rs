@@ -71,6 +71,8 @@ pub(crate) fn give_up_rights() -> io::Result<()> {
         // Files of other users, and the namespace of the host name.
         | CapabilitySet::SYS_PTRACE
         | CapabilitySet::SYS_ADMIN
+        // The names of unix sockets, which the kernel tells as they were said.
+        | CapabilitySet::SYS_CHROOT
         // Redirection and capture.
         | CapabilitySet::NET_ADMIN
         | CapabilitySet::NET_RAW
@@ -89,7 +91,7 @@ pub(crate) fn give_up_rights() -> io::Result<()> {
 }
 
 /// Does as much of it as is permitted: whoever may not change to another user already is the target's, or never will.
-fn become_user(credentials: &Credentials) {
+pub(crate) fn become_user(credentials: &Credentials) {
     let groups: Vec<Gid> =
         credentials.groups.iter().copied().filter(|raw| *raw != u32::MAX).map(Gid::from_raw).collect();
     if let Err(error) = set_thread_groups(&groups) {

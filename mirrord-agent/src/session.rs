@@ -348,6 +348,16 @@ async fn perform(
                 .await
                 .map(|socket| (AgentAnswer::Done, Some(socket)))
         }
+        AgentCall::BindUnix(call) => {
+            session.origin.takes_descriptors()?;
+            let socket = descriptor.ok_or_else(|| Fault::os(libc::EBADF))?;
+            // Not by a hand, which may not change its root any more.
+            let agent = agent.clone();
+            let bound =
+                tokio::task::spawn_blocking(move || outgoing::unix::bind(&agent.target, &call, &socket));
+            bound.await.map_err(|_| failed())??;
+            DONE
+        }
         AgentCall::Subscribe(call) => {
             if call.pass {
                 session.origin.takes_descriptors()?;

@@ -1,13 +1,13 @@
-//! `bind(2)`: listeners stay here, on the port that the guest asked for if it is free.
+//! `bind(2)`: listeners stay here, on the port that the guest asked for if it is free; a path may be one there.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, os::fd::BorrowedFd};
 
 use mirrord_core::{
     addr,
     rules::address::{Protocol, Side},
     verdict::Errno,
 };
-use mirrord_protocol::proxy::sockets::SocketQuestion;
+use mirrord_protocol::{GuestPath, proxy::sockets::SocketQuestion};
 
 use crate::{Outcome, World, socket::Socket, swap, world::lives_there};
 
@@ -95,4 +95,21 @@ fn note_place(world: &impl World, socket: Socket, requested: SocketAddr, why: Op
         });
     }
     Ok(())
+}
+
+/// The path of a unix socket's address, where sockets are bound to paths there: an absolute one, in a session whose
+/// descriptors are passed. A relative one is the kernel's to find, wherever the guest stands.
+pub fn path_of<'name>(world: &impl World, name: &'name [u8]) -> Option<&'name [u8]> {
+    let path = name.split(|byte| *byte == 0).next()?;
+    (world.has_target() && world.is_passed() && path.starts_with(b"/")).then_some(path)
+}
+
+/// Binds a unix socket to a path there. Uses the heap.
+///
+/// # Errors
+/// As of `bind(2)`.
+pub fn bind_there(world: &impl World, socket: Socket, path: GuestPath, mode: u32) -> Outcome<()> {
+    // SAFETY: the number is the guest's, and open as long as its call lasts.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(socket.0) };
+    world.ask_with(SocketQuestion::BindUnix { path, mode }, descriptor).map(drop)
 }

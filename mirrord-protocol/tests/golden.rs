@@ -136,6 +136,7 @@ fn calls_of_the_agent_keep_their_bytes() {
         ),
         ("return", AgentCall::Return(ArrivalId(4))),
         ("accepted", AgentCall::Accepted(ArrivalId(4))),
+        ("bind_unix", AgentCall::BindUnix(outgoing::BindCall { path: path(), mode: 0o755 })),
         ("close", AgentCall::Close(RemoteFd(3))),
         ("route", AgentCall::Route("[2001:db8::1]:53".parse().unwrap())),
     ];
@@ -224,6 +225,10 @@ fn the_layers_language_keeps_its_bytes() {
             inode: SocketInode(9),
             from: "127.0.0.1:5353".parse().unwrap(),
         }),
+    );
+    check(
+        "to_proxy_bind_unix",
+        &ToProxy::Socket(sockets::SocketQuestion::BindUnix { path: path(), mode: 0o755 }),
     );
     check("to_proxy_outcome", &ToProxy::Socket(sockets::SocketQuestion::Outcome(SocketInode(77))));
     check("from_proxy_welcome", &FromProxy::Welcome(lineage::Welcome { version: VERSION, settings: true }));

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that cannot be told has failed")]
 
+mod bound;
 mod bulk;
 mod clients;
 mod container;

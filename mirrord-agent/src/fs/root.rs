@@ -39,6 +39,15 @@ impl Root {
         Ok(Self { directory, prefix })
     }
 
+    /// From here on, this is the root of whoever calls, and where it stands.
+    ///
+    /// # Errors
+    /// When that is not permitted.
+    pub(crate) fn enter(&self) -> Result<()> {
+        rustix::process::fchdir(&self.directory)?;
+        rustix::process::chroot(".")
+    }
+
     /// Opens a file.
     ///
     /// # Errors

@@ -7,16 +7,20 @@ use std::{
 };
 
 use mirrord_protocol::{
-    agent::outgoing::{UnixCall, UnixName},
+    agent::outgoing::{BindCall, UnixCall, UnixName},
     fault::Fault,
 };
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType,
-    sockopt::{Timeout, set_socket_timeout},
+use rustix::{
+    fs::Mode,
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType,
+        sockopt::{Timeout, set_socket_timeout},
+    },
 };
 
 use crate::{
     fs::{Root, name},
+    hands::become_user,
     rights::Deed,
     target::Target,
 };
@@ -57,6 +61,34 @@ fn connect_to(root: &Root, name_there: &UnixName, kind: SocketType) -> rustix::i
     }
     set_socket_timeout(&socket, Timeout::Send, None)?;
     Ok(socket)
+}
+
+/// Binds a guest's socket to a path there; it may block.
+///
+/// The kernel keeps the name of a socket as it was said, and tells it to whoever asks. So the path must be said by
+/// somebody whose root is the target's: a thread of its own, which is the target's user for that.
+///
+/// # Errors
+/// The kernel's, as the target would see it.
+pub(crate) fn bind(target: &Target, call: &BindCall, socket: &OwnedFd) -> Result<(), Fault> {
+    target.permit(Deed::Look)?;
+    let bound = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, || bind_there(target, call, socket))?;
+        thread.join().unwrap_or(Err(rustix::io::Errno::IO)).map_err(io::Error::from)
+    });
+    bound.map_err(Fault::from)
+}
+
+fn bind_there(target: &Target, call: &BindCall, socket: &OwnedFd) -> rustix::io::Result<()> {
+    // From here on its root and its umask are this thread's alone; they end with it.
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS)
+        .map_err(|errno| rustix::io::Errno::from_raw_os_error(errno as i32))?;
+    target.root().enter()?;
+    rustix::process::umask(Mode::from_raw_mode(!call.mode & 0o777));
+    if let Some(credentials) = target.credentials() {
+        become_user(&credentials);
+    }
+    rustix::net::bind(socket, &SocketAddrUnix::new(call.path.as_bytes())?)
 }
 
 /// A wait with a time-out is never restarted by the kernel (`signal(7)`).

@@ -11,7 +11,7 @@ use mirrord_protocol::{
     agent::{
         AgentAnswer, AgentCall, LaneOpen,
         dns::{DnsAnswer, DnsCall, NoAnswer},
-        outgoing::{SocketCall, UnixCall, UnixName},
+        outgoing::{BindCall, SocketCall, UnixCall, UnixName},
     },
     fault::Fault,
     frame::FrameReader,
@@ -140,6 +140,13 @@ impl Session {
                 return self.made(call).await;
             }
             SocketQuestion::Unix { name, kind } => return self.unix(name, kind).await,
+            SocketQuestion::BindUnix { path, mode } => {
+                let call = AgentCall::BindUnix(BindCall { path, mode });
+                match self.agent.call(call, descriptor).await? {
+                    (AgentAnswer::Done, _) => SocketAnswer::Done,
+                    _ => return Err(nonsense()),
+                }
+            }
             SocketQuestion::Judge { datagram, to } => {
                 let there = self.names.judge(&self.rules, &self.agent, datagram, to).await;
                 SocketAnswer::Judged { there }

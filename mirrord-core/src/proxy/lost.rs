@@ -21,7 +21,11 @@ const O_TMPFILE: i32 = 0o20_000_000;
 pub fn fault(call: &AgentCall) -> Fault {
     let errno = match call {
         AgentCall::Fs(_) | AgentCall::Close(_) => EIO,
-        AgentCall::Dns(_) | AgentCall::Socket(_) | AgentCall::UnixSocket(_) | AgentCall::Route(_) => ENETDOWN,
+        AgentCall::Dns(_)
+        | AgentCall::Socket(_)
+        | AgentCall::UnixSocket(_)
+        | AgentCall::BindUnix(_)
+        | AgentCall::Route(_) => ENETDOWN,
         _ => EPIPE,
     };
     Fault::with_words(errno, "the agent is gone")

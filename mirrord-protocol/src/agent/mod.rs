@@ -110,6 +110,8 @@ pub enum AgentCall {
     Route(SocketAddr),
     /// A guest takes this passed arrival now: until it was said, the target gets it if the proxy dies.
     Accepted(ArrivalId),
+    /// A guest's unix socket, which rides along, gets a path there; answered with [`AgentAnswer::Done`].
+    BindUnix(outgoing::BindCall),
 }
 
 /// A frame of the control lane, agent to proxy.

@@ -71,3 +71,12 @@ pub struct UnixCall {
     /// `SOCK_STREAM` or `SOCK_SEQPACKET`, without flags.
     pub kind: i32,
 }
+
+/// A guest's unix socket to be bound to a path of the target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindCall {
+    /// An absolute path.
+    pub path: crate::GuestPath,
+    /// The mode of the file that it makes, the umask already applied.
+    pub mode: u32,
+}

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{agent::outgoing::UnixName, id::SocketInode};
+use crate::{GuestPath, agent::outgoing::UnixName, id::SocketInode};
 
 /// The size of the page of ports in bytes: a bit for each TCP port, set while the session listens on it here.
 /// Bit `port % 8` of byte `port / 8`. The layer maps it read-only.
@@ -124,6 +124,13 @@ pub enum SocketQuestion {
         inode: SocketInode,
         /// Where the datagram came from.
         from: SocketAddr,
+    },
+    /// Passed: a unix socket, which rides along (`SCM_RIGHTS`), is bound to a path of the target. Answered with `Done`.
+    BindUnix {
+        /// An absolute path.
+        path: GuestPath,
+        /// The mode of the file that it makes, the umask already applied.
+        mode: u32,
     },
 }
 

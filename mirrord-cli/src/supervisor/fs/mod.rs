@@ -162,6 +162,15 @@ fn follow_both(caller: &Caller<'_>, from: &Said, to: &Said, pair: Pair) -> Outco
     }
 }
 
+/// The path there of a file that is to be changed; nothing if it is left.
+pub(super) fn find_changed(caller: &Caller<'_>, said: &[u8]) -> Outcome<Option<GuestPath>> {
+    match find(caller, libc::AT_FDCWD, said, Deed::Write)? {
+        Way::There(path) => Ok(Some(path)),
+        Way::Refused(errno) => Err(errno),
+        Way::Here | Way::HereAt(_) | Way::Map(_) => Ok(None),
+    }
+}
+
 /// Opens a program for whoever is to run it, if it is none of those that are left.
 pub(super) fn open_program(caller: &Caller<'_>, said: &[u8]) -> Outcome<Option<OwnedFd>> {
     let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK;

@@ -30,6 +30,7 @@ use mirrord_protocol::id::SocketInode;
 
 use super::{
     caller::{Caller, Outcome},
+    fs,
     notify::Answer,
 };
 
@@ -179,9 +180,25 @@ fn let_go(caller: &Caller<'_>, socket: Socket) {
 
 fn bind(caller: &Caller<'_>) -> Option<Answer> {
     let bytes = address::read(caller, caller.argument(1), caller.unsigned(2))?;
-    let Address::Inet(requested) = address::parse(&bytes) else { return None };
+    match address::parse(&bytes) {
+        Address::Inet(requested) => {
+            let held = Held::of(caller, caller.int(0))?;
+            bind::bind(caller, held.socket(), requested).map(status)
+        }
+        Address::Unix(name) => bind_path(caller, name),
+        Address::Other => None,
+    }
+}
+
+/// A unix socket gets the path that it asks for, if that is one there.
+fn bind_path(caller: &Caller<'_>, name: &[u8]) -> Option<Answer> {
+    const MODE: u32 = 0o777;
+    let path = match fs::find_changed(caller, bind::path_of(caller, name)?) {
+        Ok(path) => path?,
+        Err(errno) => return Some(Answer::Failed(errno)),
+    };
     let held = Held::of(caller, caller.int(0))?;
-    bind::bind(caller, held.socket(), requested).map(status)
+    Some(status(bind::bind_there(caller, held.socket(), path, caller.without_umask(MODE))))
 }
 
 fn listen(caller: &Caller<'_>) -> Option<Answer> {

@@ -1,11 +1,17 @@
-//! `bind(2)`: listeners stay here, on the port that the guest asked for if it is free.
+//! `bind(2)`: listeners stay here, on the port that the guest asked for if it is free; a path may be one there.
 
 use libc::{c_int, sockaddr, socklen_t};
+use mirrord_core::rules::fs::Deed;
 use mirrord_guest::bind;
 
 use crate::{
     abi::{sockaddr::Address, socket::Socket},
-    answer, engine,
+    answer::{self, Outcome},
+    engine,
+    hooks::fs::{
+        open,
+        way::{self, Way},
+    },
     process::Process,
 };
 
@@ -16,6 +22,23 @@ pub(crate) unsafe fn bind(
     length: socklen_t,
 ) -> Option<c_int> {
     // SAFETY: the guest's address, under the contract of `bind(2)`.
-    let Address::Inet(requested) = (unsafe { Address::read(address, length) }) else { return None };
-    engine::work(|| bind::bind(process, Socket(fd), requested)).map(answer::status)
+    let address = unsafe { Address::read(address, length) };
+    let socket = Socket(fd);
+    let bound = engine::work(|| match address {
+        Address::Inet(requested) => bind::bind(process, socket, requested),
+        Address::Unix(name) => bind_path(process, socket, name),
+        Address::Other => None,
+    });
+    bound.map(answer::status)
+}
+
+/// A unix socket gets the path that it asks for, if that is one there.
+fn bind_path(process: &Process, socket: Socket, name: &[u8]) -> Option<Outcome<()>> {
+    const MODE: libc::mode_t = 0o777;
+    let path = bind::path_of(process, name)?;
+    match way::find(process, libc::AT_FDCWD, path, Deed::Write) {
+        Way::There(path) => Some(bind::bind_there(process, socket, path, open::without_umask(MODE))),
+        Way::Refused(errno) => Some(Err(errno)),
+        Way::Here | Way::HereAt(_) => None,
+    }
 }
