@@ -39,6 +39,8 @@ static void by_path(const char *path) {
     CHILD("execv", execv(path, words));
     CHILD("execvp", execvp(path, words));
     CHILD("execveat", execveat(AT_FDCWD, path, words, variables, 0));
+    CHILD("execl", execl(path, "as said", "told", "a b", NULL));
+    CHILD("execle", execle(path, "as said", "told", "2", "3", "4", "5", "6", "7", "8", "9", NULL, variables));
     fflush(stdout);
     pid_t child = vfork();
     if (!child) { execve(path, words, variables); _exit(errno); }
@@ -53,6 +55,7 @@ static void by_name(const char *name) {
     printf("== %s\n", name);
     CHILD("execvp", execvp(name, words));
     CHILD("execvpe", execvpe(name, words, variables));
+    CHILD("execlp", execlp(name, "as said", "told", "2", "3", "4", "5", "6", "7", "8", NULL));
     pid_t child = -1;
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);

@@ -100,6 +100,53 @@ macro_rules! waiting_row {
     };
 }
 
+/// Makes the rows of functions that take any number of words behind the first. A body gets that, and two places: of the
+/// words that came in registers, and of those on the stack. It stands for the function whole, by calling others that
+/// are displaced.
+macro_rules! listed_rows {
+    ($(fn $name:ident(...) = $($body:ident)::+, $rule:literal;)*) => {$(
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        #[cfg(target_arch = "x86_64")]
+        pub(crate) unsafe extern "C" fn $name() {
+            std::arch::naked_asm!(
+                "sub rsp, 56",
+                "mov [rsp], rsi",
+                "mov [rsp + 8], rdx",
+                "mov [rsp + 16], rcx",
+                "mov [rsp + 24], r8",
+                "mov [rsp + 32], r9",
+                "mov rsi, rsp",
+                "lea rdx, [rsp + 64]",
+                "call {body}",
+                "add rsp, 56",
+                "ret",
+                body = sym $crate::hooks::$($body)::+,
+            )
+        }
+
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        #[cfg(target_arch = "aarch64")]
+        pub(crate) unsafe extern "C" fn $name() {
+            std::arch::naked_asm!(
+                "stp x29, x30, [sp, #-80]!",
+                "mov x29, sp",
+                "stp x1, x2, [sp, #16]",
+                "stp x3, x4, [sp, #32]",
+                "stp x5, x6, [sp, #48]",
+                "str x7, [sp, #64]",
+                "add x1, sp, #16",
+                "add x2, sp, #80",
+                "bl {body}",
+                "ldp x29, x30, [sp], #80",
+                "ret",
+                body = sym $crate::hooks::$($body)::+,
+            )
+        }
+    )*};
+}
+
 pub(crate) mod fs;
 pub(crate) mod names;
 pub(crate) mod net;

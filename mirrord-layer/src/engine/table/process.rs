@@ -28,3 +28,9 @@ waiting_rows! {
     before fn popen(command: *const c_char, mode: *const c_char) -> *mut libc::FILE
         = process::spawn::popen, "always";
 }
+
+listed_rows! {
+    fn execl(...) = process::listed::execl, "always";
+    fn execlp(...) = process::listed::execlp, "always";
+    fn execle(...) = process::listed::execle, "always";
+}

@@ -4,6 +4,7 @@
 //! starts with an environment of its own making gets the few variables back that make it a guest.
 
 pub(crate) mod exec;
+pub(crate) mod listed;
 pub(crate) mod spawn;
 
 mod elsewhere;
