@@ -2,13 +2,14 @@
 //! environment, starts a thread or asks for randomness. What it must know is an argument; what it wants is a value.
 //!
 //! In reading order: the answer to the only question ([`verdict`]), what calls speak of ([`addr`], [`path`], [`way`],
-//! [`target`], [`cluster`]), what a session may do ([`rules`]), how its proxy keeps count ([`proxy`]), whose traffic the
+//! [`target`], [`cluster`]), what a session may do ([`rules`]), how its proxy keeps count ([`proxy`]), what a guest knows of files ([`known`]), whose traffic the
 //! target's is ([`steal`]), and how lanes outlive the connections that carry them ([`trunk`]).
 
 #![forbid(unsafe_code)]
 
 pub mod addr;
 pub mod cluster;
+pub mod known;
 pub mod near;
 pub mod path;
 pub mod proxy;

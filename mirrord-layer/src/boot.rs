@@ -1,18 +1,24 @@
 //! Reads the hand-off, decides whether this process is a guest, and lets its hooks judge.
 
-use std::os::{fd::OwnedFd, unix::ffi::OsStrExt};
+use std::{
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    sync::atomic::AtomicU64,
+};
 
 use mirrord_config::handoff::{DataPath, Facts, Handoff};
 use mirrord_core::rules::{Rules, fs::FsMode};
 use mirrord_protocol::{
-    proxy::{names, sockets::PORT_PAGE},
+    proxy::{
+        names,
+        sockets::{CHANGES, PORT_PAGE, SHARED},
+    },
     wire::MAX_FRAME,
 };
 
 use crate::{
     lane,
     link::{self, LinkError, Reply},
-    process::{self, Process},
+    process::{self, Process, Shared},
 };
 
 #[ctor::ctor(unsafe)]
@@ -28,7 +34,7 @@ fn enlist() {
         return;
     }
     let settings = link::introduce().and_then(settings);
-    let (mut handoff, ports) = settings.unwrap_or_else(|_| (lost(), None));
+    let (mut handoff, shared) = settings.unwrap_or_else(|_| (lost(), None));
     // A process that is left alone keeps its connection: it holds the session open for its children.
     if handoff.rules.process.skips(&process::program_name(), &process::called_name()) {
         return;
@@ -38,17 +44,25 @@ fn enlist() {
     if handoff.facts.has_target && handoff.facts.data_path == DataPath::Passed {
         lane::permit();
     }
-    process::publish(Process::new(handoff, ports));
+    process::publish(Process::new(handoff, shared));
     #[cfg(feature = "frida")]
     crate::engine::frida::displace();
 }
 
-fn settings(mut reply: Reply) -> Result<(Handoff, Option<&'static [u8; PORT_PAGE]>), LinkError> {
+fn settings(mut reply: Reply) -> Result<(Handoff, Option<Shared>), LinkError> {
     let rules = reply.take_descriptor().ok_or(LinkError::Lost)?;
     let ports = reply.take_descriptor().ok_or(LinkError::Lost)?;
     let handoff = Handoff::decode(map(&rules)?).map_err(|_| LinkError::Lost)?;
-    let page = map(&ports)?.first_chunk::<PORT_PAGE>().ok_or(LinkError::Lost)?;
-    Ok((handoff, Some(page)))
+    let shared = map(&ports)?;
+    let ports = shared.first_chunk::<PORT_PAGE>().ok_or(LinkError::Lost)?;
+    let changes = (shared.len() >= SHARED).then(|| {
+        let start: *const u8 = shared.as_ptr();
+        // SAFETY: the mapping is that long.
+        let place = unsafe { start.add(CHANGES) };
+        // SAFETY: the place is aligned, as mappings are, stays mapped, and is only looked at as a count.
+        unsafe { &*place.cast::<()>().cast::<AtomicU64>() }
+    });
+    Ok((handoff, Some(Shared { ports, changes })))
 }
 
 /// Maps a memory file for ever, read-only.

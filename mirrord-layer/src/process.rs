@@ -3,7 +3,7 @@
 use std::{
     ffi::{CStr, CString},
     ptr::null_mut,
-    sync::atomic::{AtomicPtr, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU64, Ordering},
 };
 
 use mirrord_config::handoff::{DataPath, Facts, Handoff};
@@ -20,6 +20,8 @@ pub(crate) struct Process {
     pub(crate) facts: Facts,
     /// The page of ports on which the session listens here; none if the proxy was gone at boot.
     pub(crate) ports: Option<&'static [u8; PORT_PAGE]>,
+    /// The count of the session's changes of files, where they are proxied.
+    pub(crate) changes: Option<&'static AtomicU64>,
     /// The cookie of this process's network namespace at boot.
     pub(crate) netns_cookie: u64,
     /// What a child needs to be a guest.
@@ -29,6 +31,15 @@ pub(crate) struct Process {
     home: Option<Vec<u8>>,
     temp_dir: Option<Vec<u8>>,
     executable: Option<Vec<u8>>,
+}
+
+/// Memory that the proxy writes, and every guest reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared {
+    /// The page of ports.
+    pub(crate) ports: &'static [u8; PORT_PAGE],
+    /// The count of changes behind it, if there is one.
+    pub(crate) changes: Option<&'static AtomicU64>,
 }
 
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
@@ -46,19 +57,21 @@ pub(crate) fn publish(process: Process) {
 
 impl Process {
     /// A process with these settings.
-    pub(crate) fn new(handoff: Handoff, ports: Option<&'static [u8; PORT_PAGE]>) -> Self {
+    pub(crate) fn new(handoff: Handoff, shared: Option<Shared>) -> Self {
         let variable = |name| {
             let value = std::env::var_os(name)?;
             let bytes = std::os::unix::ffi::OsStringExt::into_vec(value);
             let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
             (end > 0).then(|| bytes[..end].to_vec())
         };
+        let is_proxied = handoff.facts.data_path == DataPath::Proxied;
         let host = CString::new(handoff.facts.host.clone()).ok().filter(|host| !host.is_empty());
         Self {
             host: host.map(|host| &*Box::leak(host.into_boxed_c_str())),
             rules: handoff.rules,
             facts: handoff.facts,
-            ports,
+            ports: shared.map(|shared| shared.ports),
+            changes: shared.and_then(|shared| shared.changes).filter(|_| is_proxied),
             netns_cookie: own_netns_cookie(),
             needs: needs(),
             home: variable("HOME"),

@@ -209,6 +209,10 @@ fn the_layers_language_keeps_its_bytes() {
     check("to_proxy_note", &ToProxy::Note(lineage::Note::Warning("x".into())));
     check("to_proxy_ping", &ToProxy::Ping);
     check("to_proxy_lane", &ToProxy::Lane);
+    check("to_proxy_look", &ToProxy::Look { path: path(), follow: true, n_more: 8 });
+    let more = vec![(ByteBuf::from("b"), stat())];
+    let looked = mirrord_protocol::proxy::Looked { stat: stat(), milliseconds: 900, n_changes: 5, more };
+    check("from_proxy_looked", &FromProxy::Looked(looked));
     let to = "10.0.0.7:5432".parse().unwrap();
     check("to_proxy_judge", &ToProxy::Socket(sockets::SocketQuestion::Judge { datagram: false, to }));
     check(

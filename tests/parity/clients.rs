@@ -36,6 +36,7 @@ guests! {
     children_of_the_shell_are_guests: compare Shell "children", reading;
     python_reads_files: compare Python "files", reading;
     python_changes_files: compare_writer Python "write", writing;
+    python_sees_attributes_change: compare_writer Python "attributes", writing;
     python_replaces_files: compare_writer Python "replaced", writing;
     python_connects: compare Python "tcp", reading;
     python_sends_datagrams: compare Python "udp", reading;

@@ -15,6 +15,7 @@ use mirrord_config::handoff::DataPath;
 use mirrord_protocol::{
     GuestPath,
     agent::fs::{FileStat, FsAnswer, FsCall, Time},
+    proxy::{FromProxy, Looked, ToProxy, sockets::CHANGES},
 };
 use mirrord_tests::eventually::eventually;
 use serde_bytes::ByteBuf;
@@ -195,4 +196,67 @@ fn what_the_target_changes_is_seen_soon() {
         let there = truth(&listed.there.join(name), false);
         eventually(name, SOON, || (known(&listed.layer, name, false) == there).then_some(()));
     }
+}
+
+fn look(layer: &Layer, name: &str, follow: bool, n_more: u16) -> Looked {
+    match layer.ask(&ToProxy::Look { path: path(name), follow, n_more }) {
+        FromProxy::Looked(looked) => looked,
+        answer => panic!("{answer:?}"),
+    }
+}
+
+/// How often the session has changed a file, as guests see it.
+fn n_changes(layer: &Layer) -> u64 {
+    let (shared, mut count) = (File::from(layer.handed[1].try_clone().unwrap()), [0; 8]);
+    shared.read_exact_at(&mut count, CHANGES as u64).unwrap();
+    u64::from_ne_bytes(count)
+}
+
+#[test]
+fn the_next_names_come_along_for_as_long_as_the_session_changes_nothing() {
+    let mut listed = Listed::new();
+    // Whoever is slow lists it again.
+    let looked = eventually("names that come along", SOON, || {
+        listed.list();
+        let looked = look(&listed.layer, "file-20", true, 5);
+        (looked.more.len() == 5).then_some(looked)
+    });
+    assert!((1..=1000).contains(&looked.milliseconds));
+    assert_eq!(looked.n_changes, n_changes(&listed.layer));
+    let find = |name: &[u8]| told(&listed.layer, str::from_utf8(name).unwrap(), false).unwrap();
+    assert_eq!(looked.stat, find(b"file-20"));
+    for (name, stat) in &looked.more {
+        assert_eq!(*stat, find(name));
+    }
+    let alone = [look(&listed.layer, "link", true, 5), look(&listed.layer, "folder/below", true, 5)];
+    for looked in alone {
+        assert_eq!((looked.milliseconds, looked.more.len()), (0, 0), "{looked:?}");
+    }
+    assert!(look(&listed.layer, "file-02", false, 5).stat.size == 2);
+}
+
+#[test]
+fn every_change_is_counted_before_it_is_answered() {
+    let listed = Listed::new();
+    let here = |name: &str| listed.here.join(name);
+    let layer = listed.stage.layer();
+    let by_path = |call: FsCall| drop(layer.fs(call).unwrap());
+    let changes: [&dyn Fn(); 8] = [
+        &|| by_path(FsCall::ChangeMode { path: path("link"), mode: 0o600, follow: true }),
+        &|| by_path(FsCall::Rename { from: path("file-01"), to: path("file-02"), flags: 0 }),
+        &|| by_path(FsCall::Unlink(path("file-03"))),
+        &|| drop(layer.open("/data/out/file-04", libc::O_WRONLY | libc::O_TRUNC, 0).unwrap()),
+        &|| fs::write(here("new"), "x").unwrap(),
+        &|| fs::create_dir(here("newer")).unwrap(),
+        &|| fs::set_permissions(here("file-05"), PermissionsExt::from_mode(0o600)).unwrap(),
+        &|| fs::remove_file(here("file-06")).unwrap(),
+    ];
+    for (n, change) in changes.iter().enumerate() {
+        let before = n_changes(&listed.layer);
+        change();
+        assert!(n_changes(&listed.layer) > before, "change {n}");
+    }
+    let before = n_changes(&listed.layer);
+    listed.layer.open("/data/out/file-07", libc::O_RDONLY, 0).unwrap();
+    assert_eq!(n_changes(&listed.layer), before);
 }

@@ -72,6 +72,7 @@ impl Happening {
     pub(crate) fn of(question: &ToProxy) -> Option<Self> {
         match question {
             ToProxy::Open { path, .. } => Some(file("open", path)),
+            ToProxy::Look { path, .. } => Some(file("stat", path)),
             ToProxy::Fs(call) => file_call(call).map(|(operation, path)| file(operation, path)),
             ToProxy::Dns(DnsCall::Resolve { name, .. } | DnsCall::Query { name, .. }) => {
                 Some(Self::DnsQuery { name: name.clone() })

@@ -15,6 +15,7 @@ use mirrord_protocol::{
     },
     fault::Fault,
     id::RemoteFd,
+    proxy::Looked,
 };
 use rustix::fs::{FileType, Timespec, Timestamps, futimens};
 
@@ -115,6 +116,22 @@ impl Files {
             drop(tokio::task::spawn_blocking(move || fuse.handle_done(&renaming)).await);
         }
         Ok(answer)
+    }
+
+    /// The attributes of a file, and of as many of the next names in its folder as are known.
+    pub(crate) async fn look(&self, path: GuestPath, follow: bool, n_more: u16) -> Result<Looked, Fault> {
+        if let Self::Proxied(_, Some(fuse), _) = self {
+            let mut looked = fuse.surveyor().look(path, follow, n_more).await?;
+            let stats = looked.more.iter_mut().map(|(_, stat)| stat);
+            for stat in stats.chain([&mut looked.stat]) {
+                fuse.attributes().translate(stat);
+            }
+            return Ok(looked);
+        }
+        match self.call(FsCall::Stat { path, follow }).await? {
+            FsAnswer::Stat(stat) => Ok(Looked { stat, ..Looked::default() }),
+            _ => Err(nonsense()),
+        }
     }
 
     /// Another target's files are meant from now on: what the kernel believes of the last one's is forgotten, in time.

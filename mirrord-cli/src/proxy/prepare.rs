@@ -86,6 +86,9 @@ pub(crate) async fn prepare(
         debugger_ports: order.debugger_ports.clone(),
     };
     let settings = Arc::new(Settings::new(&Handoff { rules: order.rules.clone(), facts })?);
+    if let Files::Proxied(_, Some(fuse), _) = &files {
+        fuse.surveyor().show(settings.ports().changes()?);
+    }
     let chronicle = Arc::<Chronicle>::default();
     let incoming = Arc::new(Incoming::new(
         agent.clone(),

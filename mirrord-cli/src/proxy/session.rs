@@ -72,6 +72,10 @@ impl Session {
                 self.files.open(path, flags, mode).await.map(|object| (FromProxy::Object, Some(object)))
             }
             ToProxy::Fs(call) => self.files.call(call).await.map(|answer| (FromProxy::Fs(answer), None)),
+            ToProxy::Look { path, follow, n_more } => {
+                let looked = self.files.look(path, follow, n_more).await;
+                looked.map(|looked| (FromProxy::Looked(looked), None))
+            }
             ToProxy::Map(path) => Ok((FromProxy::Path(GuestPath(self.mapping.apply(path.as_bytes()))), None)),
             ToProxy::Dns(call) => self.resolve(call).await.map(|answer| (FromProxy::Dns(answer), None)),
             ToProxy::Socket(question) => self

@@ -4,11 +4,15 @@ use std::{
     io,
     net::SocketAddr,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    sync::atomic::AtomicU64,
 };
 
 use mirrord_config::handoff::Handoff;
-use mirrord_protocol::proxy::sockets::PORT_PAGE;
-use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create, open};
+use mirrord_protocol::proxy::sockets::{CHANGES, PORT_PAGE, SHARED};
+use rustix::{
+    fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create, open},
+    mm::{MapFlags, ProtFlags, mmap},
+};
 
 /// Memory that layers read.
 #[derive(Debug)]
@@ -49,11 +53,22 @@ pub(crate) struct PortPage {
 impl PortPage {
     fn new() -> io::Result<Self> {
         let memory = memfd_create("mirrord:ports", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        ftruncate(&memory, PORT_PAGE as u64)?;
+        ftruncate(&memory, SHARED as u64)?;
         fcntl_add_seals(&memory, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
         let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
         let readable = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self { memory, readable })
+    }
+
+    /// The count of changes behind it, in memory that stays mapped for as long as this proxy lives.
+    pub(crate) fn changes(&self) -> io::Result<Changes> {
+        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+        // SAFETY: a fresh mapping replaces nothing.
+        let start = unsafe { mmap(std::ptr::null_mut(), SHARED, protection, flags, &self.memory, 0) }?;
+        // SAFETY: the mapping is that long.
+        let place = unsafe { start.byte_add(CHANGES) };
+        // SAFETY: the place is aligned, stays mapped, and is only counted up.
+        Ok(Changes(unsafe { &*place.cast::<AtomicU64>() }))
     }
 
     /// Shows exactly the ports of these addresses.
@@ -64,6 +79,17 @@ impl PortPage {
             page[port / 8] |= 1 << (port % 8);
         }
         write_all_at(&self.memory, &page, 0)
+    }
+}
+
+/// How often the session has changed a file, where guests see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Changes(&'static AtomicU64);
+
+impl Changes {
+    /// The count itself.
+    pub(crate) fn count(self) -> &'static AtomicU64 {
+        self.0
     }
 }
 

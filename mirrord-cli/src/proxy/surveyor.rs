@@ -1,13 +1,13 @@
 //! Attributes by path, asked for many names of a folder at once where that is worth it.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use mirrord_core::proxy::{
     nodes::Numbers,
-    surveys::{Asked, LIFETIME, Surveys},
+    surveys::{Around, Asked, LIFETIME, Surveys},
 };
 use mirrord_protocol::{
     GuestPath,
@@ -16,12 +16,13 @@ use mirrord_protocol::{
         fs::{Entry, FileStat, FsAnswer, FsCall},
     },
     fault::Fault,
+    proxy::Looked,
     version::Version,
 };
 use serde_bytes::ByteBuf;
 use tokio::sync::oneshot;
 
-use super::{agent::Agent, files::nonsense};
+use super::{agent::Agent, files::nonsense, settings::Changes};
 
 /// The attributes of a file, and for how long they are to be believed.
 pub(crate) type Told = Result<(FileStat, Duration), Fault>;
@@ -34,6 +35,8 @@ struct Inner {
     agent: Agent,
     since: Instant,
     surveys: Mutex<Surveys<Waiter>>,
+    /// Where guests see that something has changed.
+    changes: OnceLock<Changes>,
 }
 
 /// Who waits for the attributes of a path.
@@ -47,12 +50,45 @@ impl Surveyor {
     /// For the files of an agent's target, which have these numbers here.
     pub(crate) fn new(agent: Agent, numbers: Numbers) -> Self {
         let surveys = Mutex::new(Surveys::new(numbers));
-        Self(Arc::new(Inner { agent, since: Instant::now(), surveys }))
+        Self(Arc::new(Inner { agent, since: Instant::now(), surveys, changes: OnceLock::new() }))
     }
 
     /// What is locked is changed by single calls: it is whole, whoever panicked.
     fn surveys(&self) -> MutexGuard<'_, Surveys<Waiter>> {
         self.0.surveys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, for a change that the session has made. It is counted under the lock, so that what is told to guests
+    /// is told with the count for which it is true.
+    fn changed(&self) -> MutexGuard<'_, Surveys<Waiter>> {
+        let surveys = self.surveys();
+        if let Some(changes) = self.0.changes.get() {
+            changes.count().fetch_add(1, Ordering::Release);
+        }
+        surveys
+    }
+
+    /// From now on guests see here that something has changed.
+    pub(crate) fn show(&self, changes: Changes) {
+        // Whoever shows it twice shows the same.
+        let _ = self.0.changes.set(changes);
+    }
+
+    /// The attributes of a file, and of as many of the next names as are known.
+    pub(crate) async fn look(&self, path: GuestPath, follow: bool, n_more: u16) -> Result<Looked, Fault> {
+        let stat = self.ask(path.clone(), follow).await?;
+        let alone = Looked { stat, ..Looked::default() };
+        let Some(changes) = self.0.changes.get() else { return Ok(alone) };
+        let mut surveys = self.surveys();
+        let n_changes = changes.count().load(Ordering::Acquire);
+        let around = surveys.around(&path, n_more.into(), self.now());
+        Ok(match around.filter(|it| !(follow && it.stat.mode & libc::S_IFMT == libc::S_IFLNK)) {
+            None => alone,
+            Some(Around { stat, left, more }) => {
+                let milliseconds = u32::try_from(left.as_millis()).unwrap_or_default();
+                Looked { stat, milliseconds, n_changes, more }
+            }
+        })
     }
 
     fn now(&self) -> Duration {
@@ -119,17 +155,17 @@ impl Surveyor {
 
     /// The session has changed a file.
     pub(crate) fn handle_file_changed(&self, number: u64) {
-        self.surveys().handle_file_changed(number);
+        self.changed().handle_file_changed(number);
     }
 
     /// The session has changed the attributes of the file at a path.
     pub(crate) fn handle_attributes_changed(&self, path: &GuestPath, follow: bool) {
-        self.surveys().handle_attributes_changed(path, follow);
+        self.changed().handle_attributes_changed(path, follow);
     }
 
     /// The session has made a name or taken it away, in whose path there are no links, if it `is_straight`.
     pub(crate) fn handle_name_changed(&self, path: &GuestPath, is_straight: bool) {
-        self.surveys().handle_name_changed(path, is_straight);
+        self.changed().handle_name_changed(path, is_straight);
     }
 
     /// The session has opened a file, in whose path there are no links.
@@ -137,7 +173,7 @@ impl Surveyor {
         if flags & (libc::O_CREAT | libc::O_TRUNC) == 0 {
             return;
         }
-        let mut surveys = self.surveys();
+        let mut surveys = self.changed();
         surveys.handle_file_changed(number);
         if flags & libc::O_CREAT != 0 {
             surveys.handle_name_changed(path, true);
@@ -146,7 +182,7 @@ impl Surveyor {
 
     /// The session has made a call by path, in which there may be links.
     pub(crate) fn handle_called(&self, call: &FsCall) {
-        let mut surveys = self.surveys();
+        let mut surveys = self.changed();
         match call {
             FsCall::ChangeMode { path, follow, .. }
             | FsCall::ChangeOwner { path, follow, .. }
@@ -175,7 +211,7 @@ impl Surveyor {
 
     /// Another target is meant: nothing is believed.
     pub(crate) fn forget(&self) {
-        self.surveys().forget();
+        self.changed().forget();
     }
 }
 

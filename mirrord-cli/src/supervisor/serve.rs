@@ -4,14 +4,21 @@ use std::{
     io,
     os::fd::OwnedFd,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
 };
 
 use mirrord_config::handoff::Handoff;
 use mirrord_core::rules::{Rules, fs::Here};
 use mirrord_protocol::{
-    proxy::{ToProxy, lineage::Note, sockets::PORT_PAGE},
+    proxy::{
+        ToProxy,
+        lineage::Note,
+        sockets::{CHANGES, SHARED},
+    },
     wire::MAX_FRAME,
 };
 use rustix::{
@@ -111,6 +118,13 @@ impl Supervisor {
         byte & (1 << (port % 8)) != 0
     }
 
+    /// How often the session has changed a file, where they are proxied.
+    pub(super) fn n_changes(&self) -> u64 {
+        let place = self.ports.0.as_ptr().wrapping_add(CHANGES).cast::<()>().cast::<AtomicU64>();
+        // SAFETY: the count stands there, aligned, for as long as we live; the proxy counts it up.
+        unsafe { &*place }.load(Ordering::Acquire)
+    }
+
     /// What the default lists of files need to know.
     pub(super) fn here<'a>(&'a self, executable: &'a [u8]) -> Here<'a> {
         let start = self.facts.start_dir.as_slice();
@@ -173,12 +187,12 @@ fn settings(mut reply: Reply) -> io::Result<(Handoff, Page)> {
     // All who have these settings share one position in them: nobody moves it.
     std::os::unix::fs::FileExt::read_exact_at(&std::fs::File::from(rules), &mut bytes, 0)?;
     let handoff = Handoff::decode(&bytes).map_err(io::Error::other)?;
-    if rustix::fs::fstat(&ports)?.st_size < PORT_PAGE.cast_signed() as i64 {
+    if rustix::fs::fstat(&ports)?.st_size < SHARED.cast_signed() as i64 {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let (protection, flags) = (rustix::mm::ProtFlags::READ, rustix::mm::MapFlags::SHARED);
     // SAFETY: a fresh mapping replaces nothing; the proxy has sealed its size.
-    let page = unsafe { rustix::mm::mmap(std::ptr::null_mut(), PORT_PAGE, protection, flags, &ports, 0) }?;
+    let page = unsafe { rustix::mm::mmap(std::ptr::null_mut(), SHARED, protection, flags, &ports, 0) }?;
     let page = std::ptr::NonNull::new(page).ok_or(io::ErrorKind::InvalidData)?;
     Ok((handoff, Page(page.cast())))
 }

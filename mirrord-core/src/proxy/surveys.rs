@@ -40,6 +40,12 @@ const HURRY: usize = 16;
 /// And how many more names are asked for then, for each that was looked at.
 const MORE_IN_HURRY: usize = 64;
 
+/// How many bytes the attributes of a file may take.
+const MOST_OF_STAT: usize = 140;
+
+/// How many bytes of names and attributes are told to a guest at once: they fit a packet.
+const MOST_BYTES: usize = 48 << 10;
+
 /// The fewest that are worth a question of their own.
 const FEWEST: usize = 8;
 
@@ -116,6 +122,17 @@ pub enum Asked<W> {
     Alone(W),
 }
 
+/// What is believed of a name and of those behind it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Around {
+    /// Its attributes.
+    pub stat: FileStat,
+    /// For how long all of them are believed.
+    pub left: Duration,
+    /// The others.
+    pub more: Vec<(ByteBuf, FileStat)>,
+}
+
 /// Somebody whose question is settled: with attributes to be believed for so long, or to be asked alone.
 pub type Settled<W> = (W, Option<(FileStat, Duration)>);
 
@@ -132,13 +149,17 @@ fn is_linked(stat: &FileStat) -> bool {
     stat.n_links > 1 && !is_folder(stat.mode)
 }
 
+/// Whether a name is the folder itself, or the one above.
+fn is_dot(name: &[u8]) -> bool {
+    matches!(name, b"." | b"..")
+}
+
 /// The folder of a path and its name there.
 fn split(path: &GuestPath) -> Option<(GuestPath, &[u8])> {
     let bytes = path.as_bytes();
     let slash = bytes.iter().rposition(|byte| *byte == b'/')?;
     let name = &bytes[slash + 1..];
-    let is_name = !name.is_empty() && name != b"." && name != b"..";
-    is_name.then(|| (GuestPath::from(&bytes[..slash.max(1)]), name))
+    (!name.is_empty() && !is_dot(name)).then(|| (GuestPath::from(&bytes[..slash.max(1)]), name))
 }
 
 impl Folder {
@@ -178,10 +199,7 @@ impl Folder {
         if n_worth < FEWEST {
             return Vec::new();
         }
-        let is_wanted = |at: &usize| {
-            let name = self.listing[*at].name.as_slice();
-            name != b"." && name != b".." && self.believed(*at, now).is_none()
-        };
+        let is_wanted = |at: &usize| !is_dot(&self.listing[*at].name) && self.believed(*at, now).is_none();
         (from..self.listing.len()).chain(0..from).filter(is_wanted).take(n_worth).collect()
     }
 }
@@ -296,6 +314,30 @@ impl<W> Surveys<W> {
             folder.told.extend(told);
         }
         settled
+    }
+
+    /// What is believed of a path and of the next names in its folder's listing, and for how long all of it is.
+    pub fn around(&mut self, path: &GuestPath, n_more: usize, now: Duration) -> Option<Around> {
+        let (folder, name) = split(path)?;
+        let folder = self.folders.get_mut(&folder)?;
+        let at = folder.find(name)?;
+        let (stat, mut left) = folder.believed(at, now)?;
+        let (mut more, mut n_bytes) = (Vec::new(), 0);
+        for (at, entry) in folder.listing.iter().enumerate().skip(at + 1).take(n_more) {
+            if is_dot(&entry.name) {
+                continue;
+            }
+            let Some((stat, its)) = folder.believed(at, now) else { break };
+            n_bytes += entry.name.len() + MOST_OF_STAT;
+            if n_bytes > MOST_BYTES {
+                break;
+            }
+            left = left.min(its);
+            more.push((entry.name.clone(), stat));
+        }
+        // Who takes them along wants them.
+        folder.n_wanted += more.len();
+        Some(Around { stat, left, more })
     }
 
     /// Whether nothing is believed, nor about to be.

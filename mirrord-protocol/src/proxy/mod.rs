@@ -10,12 +10,13 @@ pub mod names;
 pub mod sockets;
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::{
     GuestPath,
     agent::{
         dns::{DnsAnswer, DnsCall},
-        fs::{FsAnswer, FsCall},
+        fs::{FileStat, FsAnswer, FsCall},
     },
     fault::Fault,
 };
@@ -49,6 +50,41 @@ pub enum ToProxy {
     /// A lane to the agent, where descriptors are passed, for what [`direct`] has. Answered with
     /// [`FromProxy::Object`].
     Lane,
+    /// Attributes of a file, as [`FsCall::Stat`], and of the names behind it in its folder's listing, as far as they are
+    /// known. Answered with [`FromProxy::Looked`].
+    Look {
+        /// Which file.
+        path: GuestPath,
+        /// Whether a final symbolic link is followed.
+        follow: bool,
+        /// How many other names at most.
+        n_more: u16,
+    },
+}
+
+/// Attributes, and for how long they are to be believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looked {
+    /// Of the file.
+    pub stat: FileStat,
+    /// For how long all of them may be believed, as long as the session changes nothing; 0 if not at all.
+    pub milliseconds: u32,
+    /// The count of the session's changes ([`sockets::CHANGES`]) for which they are true.
+    pub n_changes: u64,
+    /// Other names of its folder, and what `lstat(2)` tells of them.
+    pub more: Vec<(ByteBuf, FileStat)>,
+}
+
+impl Looked {
+    /// Tells of each file that is to be believed: its folder, which ends with a slash, its name and its attributes.
+    pub fn each(&self, path: &GuestPath, mut tell: impl FnMut(&[u8], &[u8], &FileStat)) {
+        let Some(slash) = path.as_bytes().iter().rposition(|byte| *byte == b'/') else { return };
+        let (folder, name) = path.as_bytes().split_at(slash + 1);
+        if self.milliseconds > 0 {
+            tell(folder, name, &self.stat);
+            self.more.iter().for_each(|(name, stat)| tell(folder, name, stat));
+        }
+    }
 }
 
 /// What a proxy answers, in wire order.
@@ -71,6 +107,8 @@ pub enum FromProxy {
     Dns(DnsAnswer),
     /// To [`ToProxy::Socket`].
     Socket(sockets::SocketAnswer),
+    /// To [`ToProxy::Look`].
+    Looked(Looked),
 }
 
 impl FromProxy {

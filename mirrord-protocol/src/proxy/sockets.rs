@@ -14,6 +14,13 @@ use crate::{GuestPath, agent::outgoing::UnixName, id::SocketInode};
 /// Bit `port % 8` of byte `port / 8`. The layer maps it read-only.
 pub const PORT_PAGE: usize = 8192;
 
+/// Where, behind the page of ports, the session counts its changes of files (where they are proxied): eight bytes of the
+/// machine's own order.
+pub const CHANGES: usize = PORT_PAGE;
+
+/// The size of that memory.
+pub const SHARED: usize = CHANGES + 8;
+
 /// A question about a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SocketQuestion {

@@ -2,14 +2,22 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use libc::{O_CLOEXEC, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_TMPFILE, O_TRUNC, S_IFMT, S_IFREG};
-use mirrord_core::verdict::Errno;
+use libc::{
+    O_CLOEXEC, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_TMPFILE, O_TRUNC, S_IFLNK, S_IFMT, S_IFREG,
+};
+use mirrord_config::handoff::DataPath;
+use mirrord_core::{
+    known::{Known, Moment},
+    verdict::Errno,
+};
 use mirrord_guest::stat;
 use mirrord_protocol::{
     GuestPath,
     agent::fs::{FileStat, FsAnswer, FsCall},
     proxy::{FromProxy, ToProxy},
 };
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     super::{
@@ -38,11 +46,11 @@ pub(super) fn run(caller: &Caller<'_>, work: &Work, path: GuestPath) -> Outcome<
             Ok(Answer::Descriptor(file, flags & O_CLOEXEC != 0))
         }
         Work::Stat { follow, out } => {
-            let told = stat::stat(&look(caller, path, *follow)?);
+            let told = stat::stat(&known_or_look(caller, &path, *follow)?);
             memory.write(*out, told.as_bytes()).map(|()| Answer::Done(0))
         }
         Work::Statx { follow, out, .. } => {
-            let told = stat::statx(&look(caller, path, *follow)?);
+            let told = stat::statx(&known_or_look(caller, &path, *follow)?);
             memory.write(*out, told.as_bytes()).map(|()| Answer::Done(0))
         }
         Work::ReadLink { size: 0, .. } => Err(Errno(libc::EINVAL)),
@@ -156,6 +164,30 @@ pub(super) fn look(caller: &Caller<'_>, path: GuestPath, follow: bool) -> Outcom
         FsAnswer::Stat(stat) => Ok(stat),
         _ => Err(LOST),
     }
+}
+
+/// The same, if nobody has told them of late: along with those of another name, before something was changed.
+fn known_or_look(caller: &Caller<'_>, path: &GuestPath, follow: bool) -> Outcome<FileStat> {
+    static KNOWN: Known = Known::new();
+    if caller.supervisor.facts.data_path == DataPath::Passed {
+        return look(caller, path.clone(), follow);
+    }
+    let now = || {
+        let time = clock_gettime(ClockId::MonotonicCoarse);
+        let milliseconds = time.tv_sec.unsigned_abs() * 1000 + time.tv_nsec.unsigned_abs() / 1_000_000;
+        Moment { n_changes: caller.supervisor.n_changes(), milliseconds }
+    };
+    let before = now();
+    let leads_elsewhere = |stat: &FileStat| follow && stat.mode & S_IFMT == S_IFLNK;
+    if let Some(stat) = KNOWN.find(path.as_bytes(), before).filter(|stat| !leads_elsewhere(stat)) {
+        return Ok(stat);
+    }
+    let question = ToProxy::Look { path: path.clone(), follow, n_more: KNOWN.begin_asking() };
+    let FromProxy::Looked(looked) = settle(caller.ask(&question), LOST)?.0 else { return Err(LOST) };
+    let milliseconds = before.milliseconds + u64::from(looked.milliseconds);
+    let until = Moment { n_changes: looked.n_changes, milliseconds };
+    looked.each(path, |folder, name, stat| KNOWN.record(folder, name, stat, until, before));
+    Ok(looked.stat)
 }
 
 fn ask(caller: &Caller<'_>, call: FsCall) -> Outcome<FsAnswer> {

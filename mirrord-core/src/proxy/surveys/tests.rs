@@ -239,3 +239,32 @@ fn of_many_folders_the_last_ones_are_remembered() {
     surveys.handle_listed(path("/many"), Arc::default(), Duration::from_secs(60));
     assert_eq!(surveys.folders.len(), 1);
 }
+
+#[test]
+fn the_next_names_are_told_along_as_far_as_they_are_believed_and_fit() {
+    let (mut surveys, mut n) = (listed(2000), 0);
+    let around = |surveys: &mut Surveys<usize>, n_more, now| {
+        surveys.around(&path("/many/5"), n_more, milliseconds(now)).map(|it| (it.left, it.more.len()))
+    };
+    assert_eq!(around(&mut surveys, 9, 0), None);
+    for name in 0..6 {
+        ask(&mut surveys, name, Duration::ZERO, &mut n);
+    }
+    assert_eq!(around(&mut surveys, 9, 300), Some((milliseconds(700), 9)));
+    assert_eq!(around(&mut surveys, 9, 1000), None);
+    // `1` was the first one to be told.
+    assert_eq!(around(&mut surveys, 100, 0), Some((LIFETIME, FIRST + 1 - 6)));
+    surveys.handle_attributes_changed(&path("/many/9"), true);
+    assert_eq!(around(&mut surveys, 100, 0), Some((LIFETIME, 3)));
+    let long = |n: usize| entry(format!("{n:0>255}"), 8);
+    surveys.handle_listed(path("/long"), Arc::new((0..2000).map(long).collect()), Duration::ZERO);
+    for n in 0..1000 {
+        let name = path(&format!("/long/{n:0>255}"));
+        if let Asked::Survey { piece, names, .. } = surveys.handle_asked(&name, false, n, Duration::ZERO) {
+            surveys.finish(piece, &vec![Some(FileStat::default()); names.len()], Duration::ZERO);
+        }
+    }
+    let name = path(&format!("/long/{:0>255}", 1));
+    let more = surveys.around(&name, usize::MAX, Duration::ZERO).unwrap().more;
+    assert!((50..150).contains(&more.len()), "{}", more.len());
+}

@@ -6,6 +6,7 @@ pub(crate) mod change;
 pub(crate) mod copied;
 pub(crate) mod dir;
 pub(crate) mod entry;
+mod known;
 pub(crate) mod link;
 pub(crate) mod mark;
 pub(crate) mod memory;

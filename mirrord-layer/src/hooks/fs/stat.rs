@@ -9,7 +9,7 @@ use mirrord_protocol::{
     agent::fs::{FileStat, FsAnswer, FsCall},
 };
 
-use super::{beneath, memory, way};
+use super::{beneath, known, memory, way};
 use crate::{
     abi::{self, text},
     answer::Outcome,
@@ -25,10 +25,15 @@ pub(crate) fn there(path: GuestPath, follow: bool) -> Outcome<FileStat> {
     }
 }
 
+/// The same, if nobody has told them of late.
+fn known_or_there(path: GuestPath, follow: bool) -> Outcome<FileStat> {
+    known::look(&path, follow).unwrap_or_else(|| there(path, follow))
+}
+
 /// # Safety
 /// `out` has room for a `struct stat`, or is an address that the kernel would refuse.
 unsafe fn fill(path: GuestPath, follow: bool, out: *mut libc::stat) -> Outcome<c_int> {
-    let told = abi::stat::stat(&there(path, follow)?);
+    let told = abi::stat::stat(&known_or_there(path, follow)?);
     // SAFETY: the caller promises room.
     unsafe { text::give_whole(&told, out) }
 }
@@ -210,7 +215,7 @@ pub(crate) unsafe fn statx(
         if let Some(outcome) = unsafe { beneath::statx(process, dir, path, flags, mask, out) } {
             return outcome;
         }
-        let told = abi::stat::statx(&there(real, flags & AT_SYMLINK_NOFOLLOW == 0)?);
+        let told = abi::stat::statx(&known_or_there(real, flags & AT_SYMLINK_NOFOLLOW == 0)?);
         // SAFETY: as above.
         unsafe { text::give_whole(&told, out) }
     };
