@@ -12,7 +12,7 @@ use mirrord_core::{
         listeners::{self, Listener, Listeners},
         nodes::Nodes,
         records::Records,
-        window::{Piece, Read, Window},
+        window::{AHEAD, Fetch, Piece, Read, Windows},
     },
     rules::incoming::Subscription,
     steal::{
@@ -289,7 +289,8 @@ fn crowd(mut taken: Taken<'_>) {
 }
 
 fn files(mut taken: Taken<'_>) {
-    let (mut nodes, mut records, mut window) = (Nodes::default(), Records::new(3), Window::default());
+    let (mut nodes, mut records, mut windows) = (Nodes::default(), Records::new(3), Windows::default());
+    let mut fetches: Vec<Fetch> = Vec::new();
     let (mut now, mut asked, mut told) = (Duration::ZERO, 0_u32, 0_usize);
     while let Some(what) = taken.byte() {
         let path = |taken: &mut Taken<'_>| {
@@ -304,21 +305,37 @@ fn files(mut taken: Taken<'_>) {
             3 => nodes.handle_renamed(&path(&mut taken), &path(&mut taken)),
             4 => records.record(number, taken.number()),
             5 => {
-                let piece = Piece { offset: taken.number(), length: u32::from(taken.byte().unwrap_or(0)) };
+                // Mostly near one another, as readers are.
+                let offset = if taken.below(4) == 0 { taken.number() } else { taken.number() % (8 << 20) };
+                let piece = Piece { offset, length: u32::from(taken.byte().unwrap_or(0)) << 10 };
                 asked += 1;
-                match window.handle_read(piece, asked, now) {
+                match windows.handle_read(piece, asked, now) {
                     Read::Known(bytes, _) => {
                         assert!(bytes.len() <= piece.length as usize);
                         told += 1;
                     }
-                    Read::Waits | Read::Fetch(_) => {}
+                    Read::Waits => {}
                     Read::FetchAlone(..) => told += 1,
                 }
+                fetches.extend(std::iter::from_fn(|| windows.next_fetch()));
+                assert!(
+                    fetches.iter().all(|fetch| fetch.piece.length >= AHEAD),
+                    "small fetches are for one alone"
+                );
             }
-            6 => told += window.finish(vec![1; taken.below(256)], 0, now).len(),
-            7 => told += window.fail().len(),
+            6 | 7 if !fetches.is_empty() => {
+                let fetch = fetches.swap_remove(taken.below(fetches.len()));
+                // All of it, less because the file ends, or nothing because it cannot be read.
+                let length = fetch.piece.length as usize;
+                told += match taken.below(3) {
+                    0 => windows.finish(fetch, vec![1; length], now).len(),
+                    1 => windows.finish(fetch, vec![1; taken.below(256).min(length)], now).len(),
+                    _ => windows.fail(fetch).len(),
+                };
+            }
+            6 | 7 => {}
             _ => {
-                window.handle_change();
+                windows.handle_change();
                 now += Duration::from_millis(taken.number() % 3000);
             }
         }
@@ -328,7 +345,7 @@ fn files(mut taken: Taken<'_>) {
             }
         }
     }
-    told += window.fail().len();
+    told += fetches.into_iter().map(|fetch| windows.fail(fetch).len()).sum::<usize>();
     assert_eq!(told, asked as usize, "somebody waits for ever");
 }
 

@@ -1,9 +1,12 @@
-//! How far ahead a file is read: one window of bytes for each open file, and who waits for the next one.
+//! How far ahead a file is read: some windows of bytes for each open file, and who waits for those to come.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 /// How many bytes are fetched at once while a file is read from its beginning to its end.
 pub const AHEAD: u32 = 1 << 20;
+
+/// How many windows are fetched before they are wanted, by a reader who had to wait for them.
+pub const MOST_AHEAD: usize = 8;
 
 /// How long fetched bytes are believed.
 pub const LIFETIME: Duration = Duration::from_secs(1);
@@ -27,31 +30,41 @@ impl Piece {
     }
 }
 
-/// The window of an open file. `W` is one who waits for bytes.
+/// A fetch that is to be made, and settled with [`Windows::finish`] or [`Windows::fail`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// What is to be fetched.
+    pub piece: Piece,
+    /// By which it is known which changes it may have missed.
+    n_changes: u64,
+}
+
+/// The windows of an open file. `W` is one who waits for bytes.
 #[derive(Debug)]
-pub struct Window<W> {
-    bytes: Vec<u8>,
-    offset: u64,
-    fetched_at: Option<Duration>,
-    at_end: bool,
-    fetching: Option<(Piece, Vec<(Piece, W)>)>,
+pub struct Windows<W> {
+    kept: Vec<Window<W>>,
     /// Where a reader who reads on would read next.
     expected: u64,
     /// Grows with every change, so that bytes fetched before it are not believed.
     n_changes: u64,
+    /// How many windows are fetched before a reader who reads on wants them.
+    n_ahead: usize,
 }
 
-impl<W> Default for Window<W> {
+#[derive(Debug)]
+struct Window<W> {
+    fetch: Fetch,
+    is_asked: bool,
+    /// Nobody any more when the bytes are here.
+    waiting: Vec<(Piece, W)>,
+    bytes: Option<Vec<u8>>,
+    /// Since when they are believed, if they are.
+    fetched_at: Option<Duration>,
+}
+
+impl<W> Default for Windows<W> {
     fn default() -> Self {
-        Self {
-            bytes: Vec::new(),
-            offset: 0,
-            fetched_at: None,
-            at_end: false,
-            fetching: None,
-            expected: 0,
-            n_changes: 0,
-        }
+        Self { kept: Vec::new(), expected: 0, n_changes: 0, n_ahead: 1 }
     }
 }
 
@@ -59,81 +72,155 @@ impl<W> Default for Window<W> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Read<'a, W> {
     /// These are the bytes; fewer than wanted at the end of the file.
-    Known(&'a [u8], W),
-    /// Somebody fetches them already.
+    Known(Cow<'a, [u8]>, W),
+    /// They are on their way, or the next fetch brings them.
     Waits,
-    /// They must be fetched, and settled with [`Window::finish`].
-    Fetch(Piece),
-    /// The same, but alone: a window that others wait for must not be replaced.
+    /// They must be fetched for this one alone.
     FetchAlone(Piece, W),
 }
 
-impl<W> Window<W> {
-    /// Somebody wants a piece.
+impl<W> Windows<W> {
+    /// Somebody wants a piece. What must be fetched now [`Self::next_fetch`] says.
     pub fn handle_read(&mut self, piece: Piece, waiter: W, now: Duration) -> Read<'_, W> {
         let reads_on = piece.offset == self.expected || piece.offset == 0;
         self.expected = piece.end();
-        if self.knows(piece, now) {
-            return Read::Known(self.slice(piece), waiter);
+        let n_changes = self.n_changes;
+        self.kept.retain(|it| !it.waiting.is_empty() || it.is_believed(n_changes, now));
+        if reads_on {
+            self.read_ahead(piece, now);
         }
-        match &mut self.fetching {
-            Some((fetched, waiting)) if fetched.has(piece) => {
-                waiting.push((piece, waiter));
-                Read::Waits
-            }
-            Some(_) => Read::FetchAlone(piece, waiter),
-            None => {
-                let length = if reads_on { piece.length.max(AHEAD) } else { piece.length };
-                let fetched = Piece { length, ..piece };
-                self.fetching = Some((fetched, vec![(piece, waiter)]));
-                Read::Fetch(fetched)
-            }
+        let Some(index) = self.kept.iter().position(|it| it.has(piece, n_changes, now)) else {
+            return self.handle_unknown(piece, waiter, reads_on, now);
+        };
+        let window = &mut self.kept[index];
+        if window.bytes.is_some() {
+            return Read::Known(Cow::Borrowed(self.kept[index].slice(piece)), waiter);
+        }
+        if window.waiting.is_empty() {
+            // It was fetched ahead, and not far enough.
+            self.n_ahead = (self.n_ahead * 2).min(MOST_AHEAD);
+        }
+        window.waiting.push((piece, waiter));
+        Read::Waits
+    }
+
+    /// The same for a piece that no window has as a whole.
+    fn handle_unknown(&mut self, piece: Piece, waiter: W, reads_on: bool, now: Duration) -> Read<'_, W> {
+        let n_changes = self.n_changes;
+        let first = self.kept.iter().find(|it| it.has(Piece { length: 1, ..piece }, n_changes, now));
+        if let Some(first) = first {
+            let end = first.fetch.piece.end();
+            let rest = Piece { offset: end, length: u32::try_from(piece.end() - end).unwrap_or(0) };
+            let second = self.kept.iter().find(|it| it.has(rest, n_changes, now));
+            return match second.filter(|second| first.bytes.is_some() && second.bytes.is_some()) {
+                Some(second) => Read::Known([first.slice(piece), second.slice(rest)].concat().into(), waiter),
+                None => Read::FetchAlone(piece, waiter),
+            };
+        }
+        if !reads_on {
+            return Read::FetchAlone(piece, waiter);
+        }
+        self.kept.retain(|it| !it.waiting.is_empty());
+        self.n_ahead = 1;
+        self.want(Piece { length: piece.length.max(AHEAD), ..piece }, vec![(piece, waiter)]);
+        Read::Waits
+    }
+
+    /// Wants what comes after the window in which somebody reads on, who is past its middle; and gives back what lies
+    /// far behind.
+    fn read_ahead(&mut self, piece: Piece, now: Duration) {
+        let is_behind = |it: &Window<W>| it.fetch.piece.end() + u64::from(AHEAD) <= piece.offset;
+        self.kept.retain(|it| !it.waiting.is_empty() || !is_behind(it));
+        let n_changes = self.n_changes;
+        let reader = Piece { length: 1, ..piece };
+        let Some(mut last) = self.kept.iter().find(|it| it.has(reader, n_changes, now)) else { return };
+        let read = last.fetch.piece;
+        if piece.end() - read.offset < u64::from(read.length / 2) {
+            return;
+        }
+        let mut n_ahead = 0;
+        while let Some(next) = self.kept.iter().find(|it| it.fetch.piece.offset == last.fetch.piece.end()) {
+            (last, n_ahead) = (next, n_ahead + 1);
+        }
+        let mut offset = last.fetch.piece.end();
+        if last.is_last() {
+            return;
+        }
+        while n_ahead < self.n_ahead {
+            self.want(Piece { offset, length: AHEAD }, Vec::new());
+            (offset, n_ahead) = (offset.saturating_add(AHEAD.into()), n_ahead + 1);
         }
     }
 
-    /// The number of changes so far, to be told to [`Self::finish`].
-    #[must_use]
-    pub fn n_changes(&self) -> u64 {
-        self.n_changes
+    fn want(&mut self, piece: Piece, waiting: Vec<(Piece, W)>) {
+        let fetch = Fetch { piece, n_changes: self.n_changes };
+        self.kept.push(Window { fetch, is_asked: false, waiting, bytes: None, fetched_at: None });
+    }
+
+    /// A fetch that is to be made.
+    pub fn next_fetch(&mut self) -> Option<Fetch> {
+        let window = self.kept.iter_mut().find(|it| !it.is_asked)?;
+        window.is_asked = true;
+        Some(window.fetch)
     }
 
     /// Bytes are here: whom to give which of them. What was fetched before a change is given, but not kept.
-    pub fn finish(&mut self, bytes: Vec<u8>, n_changes: u64, now: Duration) -> Vec<(&[u8], W)> {
-        let Some((fetched, waiting)) = self.fetching.take() else { return Vec::new() };
-        self.at_end = bytes.len() < fetched.length as usize;
-        self.offset = fetched.offset;
-        self.bytes = bytes;
-        self.fetched_at = (self.n_changes == n_changes).then_some(now);
-        let this = &*self;
-        waiting.into_iter().map(|(piece, waiter)| (this.slice(piece), waiter)).collect()
+    pub fn finish(&mut self, fetch: Fetch, bytes: Vec<u8>, now: Duration) -> Vec<(&[u8], W)> {
+        let is_believed = fetch.n_changes == self.n_changes;
+        let Some(window) = self.kept.iter_mut().find(|it| it.is_on_its_way(fetch)) else {
+            return Vec::new();
+        };
+        let waiting = std::mem::take(&mut window.waiting);
+        window.bytes = Some(bytes);
+        window.fetched_at = is_believed.then_some(now);
+        let window = &*window;
+        waiting.into_iter().map(|(piece, waiter)| (window.slice(piece), waiter)).collect()
     }
 
     /// They will not come: whom to tell.
-    pub fn fail(&mut self) -> Vec<W> {
-        let waiting = self.fetching.take().map(|(_, waiting)| waiting).unwrap_or_default();
-        waiting.into_iter().map(|(_, waiter)| waiter).collect()
+    pub fn fail(&mut self, fetch: Fetch) -> Vec<W> {
+        let Some(index) = self.kept.iter().position(|it| it.is_on_its_way(fetch)) else {
+            return Vec::new();
+        };
+        self.kept.swap_remove(index).waiting.into_iter().map(|(_, waiter)| waiter).collect()
     }
 
     /// The file was changed here.
     pub fn handle_change(&mut self) {
         self.n_changes += 1;
-        self.fetched_at = None;
-        self.bytes = Vec::new();
+        self.kept.retain(|it| !it.waiting.is_empty());
+    }
+}
+
+impl<W> Window<W> {
+    fn is_on_its_way(&self, fetch: Fetch) -> bool {
+        self.fetch == fetch && self.bytes.is_none()
     }
 
-    fn knows(&self, piece: Piece, now: Duration) -> bool {
-        let length = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        let known = Piece { offset: self.offset, length };
+    fn is_believed(&self, n_changes: u64, now: Duration) -> bool {
         let is_fresh = self.fetched_at.is_some_and(|then| now.saturating_sub(then) < LIFETIME);
-        is_fresh
-            && (known.has(piece)
-                || (self.at_end && known.offset <= piece.offset && piece.offset < known.end()))
+        self.fetch.n_changes == n_changes && (self.bytes.is_none() || is_fresh)
+    }
+
+    /// Whether the file is known to end in it.
+    fn is_last(&self) -> bool {
+        self.bytes.as_ref().is_some_and(|bytes| bytes.len() < self.fetch.piece.length as usize)
+    }
+
+    /// Whether a piece lies in it, as far as the file goes.
+    fn has(&self, piece: Piece, n_changes: u64, now: Duration) -> bool {
+        let length = self.bytes.as_ref().map_or(self.fetch.piece.length as usize, Vec::len);
+        let known = Piece { length: u32::try_from(length).unwrap_or(u32::MAX), ..self.fetch.piece };
+        let begins = known.offset <= piece.offset && piece.offset < known.end();
+        self.is_believed(n_changes, now) && (known.has(piece) || (self.is_last() && begins))
     }
 
     fn slice(&self, piece: Piece) -> &[u8] {
-        let from = usize::try_from(piece.offset - self.offset).unwrap_or(usize::MAX).min(self.bytes.len());
-        let to = from.saturating_add(piece.length as usize).min(self.bytes.len());
-        &self.bytes[from..to]
+        let bytes = self.bytes.as_deref().unwrap_or_default();
+        let from = piece.offset.saturating_sub(self.fetch.piece.offset);
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
+        let to = from.saturating_add(piece.length as usize).min(bytes.len());
+        &bytes[from..to]
     }
 }
 
@@ -148,47 +235,109 @@ mod tests {
         Piece { offset, length: PAGE }
     }
 
+    /// What is to be fetched, all of it.
+    fn fetches(windows: &mut Windows<&'static str>) -> Vec<Fetch> {
+        std::iter::from_fn(|| windows.next_fetch()).collect()
+    }
+
+    fn pieces(fetches: &[Fetch]) -> Vec<(u64, u32)> {
+        fetches.iter().map(|it| (it.piece.offset / u64::from(AHEAD), it.piece.length)).collect()
+    }
+
+    /// A file whose pages have the numbers of their windows.
+    fn bytes(fetch: Fetch) -> Vec<u8> {
+        vec![u8::try_from(fetch.piece.offset / u64::from(AHEAD)).unwrap(); fetch.piece.length as usize]
+    }
+
     #[test]
     fn one_who_reads_on_is_served_from_what_was_read_ahead() {
-        let mut window = Window::default();
-        let ahead = Piece { offset: 0, length: AHEAD };
-        assert_eq!(window.handle_read(piece(0), "a", NOW), Read::Fetch(ahead));
-        assert_eq!(window.handle_read(piece(4096), "b", NOW), Read::Waits);
+        let mut windows = Windows::default();
+        assert_eq!(windows.handle_read(piece(0), "a", NOW), Read::Waits);
+        assert_eq!(windows.handle_read(piece(4096), "b", NOW), Read::Waits);
+        let first = fetches(&mut windows);
+        assert_eq!(pieces(&first), [(0, AHEAD)], "one fetch for both");
         let bytes: Vec<u8> = (0..AHEAD).map(|n| u8::try_from(n / PAGE).unwrap()).collect();
-        let given = window.finish(bytes, 0, NOW);
+        let given = windows.finish(first[0], bytes, NOW);
         assert_eq!(
             given.iter().map(|(bytes, who)| (bytes[0], *who)).collect::<Vec<_>>(),
             [(0, "a"), (1, "b")]
         );
         assert!(
-            matches!(window.handle_read(piece(8192), "c", NOW), Read::Known(bytes, "c") if bytes[0] == 2)
+            matches!(windows.handle_read(piece(8192), "c", NOW), Read::Known(bytes, "c") if bytes[0] == 2)
         );
-        assert!(matches!(window.handle_read(piece(8192), "d", NOW + LIFETIME), Read::Fetch(_)));
+        assert_eq!(fetches(&mut windows), []);
+        assert_eq!(windows.handle_read(piece(12288), "d", NOW + LIFETIME), Read::Waits);
+        assert_eq!(fetches(&mut windows).len(), 1, "nothing is believed for ever");
+    }
+
+    /// Reads a file in order until it has to wait, from `offset` on; says where.
+    fn read_on(windows: &mut Windows<&'static str>, mut offset: u64) -> u64 {
+        while let Read::Known(bytes, _) = windows.handle_read(piece(offset), "reader", NOW) {
+            assert!(bytes.iter().all(|byte| u64::from(*byte) == offset / u64::from(AHEAD)));
+            offset += u64::from(PAGE);
+        }
+        offset
+    }
+
+    #[test]
+    fn more_is_fetched_before_it_is_wanted_the_more_a_reader_has_to_wait() {
+        let mut windows = Windows::default();
+        let mut offset = read_on(&mut windows, 0);
+        let mut n_fetched = Vec::new();
+        for _ in 0..6 {
+            let wanted = fetches(&mut windows);
+            n_fetched.push(wanted.len());
+            for fetch in wanted {
+                windows.finish(fetch, bytes(fetch), NOW);
+            }
+            offset = read_on(&mut windows, offset + u64::from(PAGE));
+        }
+        assert_eq!(n_fetched, [1, 1, 2, 4, 8, 8]);
+    }
+
+    #[test]
+    fn a_piece_that_lies_in_two_windows_is_put_together() {
+        let mut windows = Windows::default();
+        read_on(&mut windows, 0);
+        let first = fetches(&mut windows)[0];
+        windows.finish(first, bytes(first), NOW);
+        read_on(&mut windows, 4096);
+        let second = fetches(&mut windows)[0];
+        let across = Piece { offset: u64::from(AHEAD) - 1, length: 3 };
+        assert_eq!(windows.handle_read(across, "early", NOW), Read::FetchAlone(across, "early"));
+        windows.finish(second, bytes(second), NOW);
+        assert_eq!(windows.handle_read(across, "a", NOW), Read::Known(vec![0, 1, 1].into(), "a"));
     }
 
     #[test]
     fn one_who_jumps_gets_what_he_wants_and_no_more() {
-        let mut window = Window::default();
-        assert_eq!(window.handle_read(piece(1 << 30), "a", NOW), Read::Fetch(piece(1 << 30)));
-        assert_eq!(window.handle_read(piece(1 << 20), "b", NOW), Read::FetchAlone(piece(1 << 20), "b"));
+        let mut windows = Windows::default();
+        let there = piece(1 << 30);
+        assert_eq!(windows.handle_read(there, "a", NOW), Read::FetchAlone(there, "a"));
+        assert_eq!(fetches(&mut windows), []);
     }
 
     #[test]
     fn the_end_of_a_file_is_known() {
-        let mut window = Window::default();
-        window.handle_read(piece(0), "a", NOW);
-        assert_eq!(window.finish(vec![7; 10], 0, NOW), [(&[7; 10][..], "a")]);
-        assert_eq!(window.handle_read(piece(0), "b", NOW), Read::Known(&[7; 10], "b"));
-        assert!(matches!(window.handle_read(piece(10), "c", NOW), Read::Fetch(_)));
+        let mut windows = Windows::default();
+        windows.handle_read(piece(0), "a", NOW);
+        let fetch = fetches(&mut windows)[0];
+        assert_eq!(windows.finish(fetch, vec![7; 10], NOW), [(&[7; 10][..], "a")]);
+        assert_eq!(windows.handle_read(piece(0), "b", NOW), Read::Known(vec![7; 10].into(), "b"));
+        assert_eq!(windows.handle_read(piece(10), "c", NOW), Read::FetchAlone(piece(10), "c"));
+        assert_eq!(fetches(&mut windows), [], "behind the end is nothing to fetch");
     }
 
     #[test]
     fn what_was_fetched_before_a_change_is_not_believed_after_it() {
-        let mut window = Window::default();
-        window.handle_read(piece(0), "a", NOW);
-        window.handle_change();
-        assert_eq!(window.finish(vec![7; 10], 0, NOW).len(), 1);
-        assert!(matches!(window.handle_read(piece(0), "b", NOW), Read::Fetch(_)));
-        assert_eq!(window.fail(), ["b"]);
+        let mut windows = Windows::default();
+        windows.handle_read(piece(0), "a", NOW);
+        let fetch = fetches(&mut windows)[0];
+        windows.handle_change();
+        assert_eq!(windows.finish(fetch, vec![7; 10], NOW).len(), 1);
+        assert_eq!(windows.handle_read(piece(0), "b", NOW), Read::Waits);
+        let fetch = fetches(&mut windows)[0];
+        assert_eq!(windows.fail(fetch), ["b"]);
+        assert_eq!(windows.fail(fetch), Vec::<&str>::new());
     }
 }

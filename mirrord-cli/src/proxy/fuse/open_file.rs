@@ -6,7 +6,7 @@ use std::{
 };
 
 use fuser::{Errno, ReplyData, ReplyWrite};
-use mirrord_core::proxy::window::{Piece, Read, Window};
+use mirrord_core::proxy::window::{Fetch, Piece, Read, Windows};
 use mirrord_protocol::{
     agent::{
         AgentAnswer, AgentCall,
@@ -25,7 +25,7 @@ pub(super) struct OpenFile {
     /// The number by which the kernel knows it.
     pub(super) number: u64,
     since: Instant,
-    window: Mutex<Window<ReplyData>>,
+    windows: Mutex<Windows<ReplyData>>,
     /// For a directory: what it had when it was read from its beginning.
     pub(super) listing: Mutex<Option<Arc<Vec<Entry>>>>,
     /// The device on which it stands there.
@@ -46,52 +46,55 @@ impl OpenFile {
             number,
             remote,
             since: Instant::now(),
-            window: Mutex::default(),
+            windows: Mutex::default(),
             listing: Mutex::default(),
             device,
         })
     }
 
-    fn window(&self) -> std::sync::MutexGuard<'_, Window<ReplyData>> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    fn windows(&self) -> std::sync::MutexGuard<'_, Windows<ReplyData>> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads, from what is here if possible.
     pub(super) fn read(self: &Arc<Self>, piece: Piece, reply: ReplyData) {
-        let mut window = self.window();
-        match window.handle_read(piece, reply, self.since.elapsed()) {
-            Read::Known(bytes, reply) => reply.data(bytes),
-            Read::Waits => {}
-            Read::Fetch(piece) => {
-                let n_changes = window.n_changes();
-                drop(window);
-                let this = self.clone();
-                self.agent.ask(self.fetch(piece), None, move |outcome| this.fill(outcome, n_changes));
+        let mut windows = self.windows();
+        let alone = match windows.handle_read(piece, reply, self.since.elapsed()) {
+            Read::Known(bytes, reply) => {
+                reply.data(&bytes);
+                None
             }
-            Read::FetchAlone(piece, reply) => {
-                drop(window);
-                self.agent.ask(self.fetch(piece), None, move |outcome| match bytes_of(outcome) {
-                    Ok(bytes) => reply.data(&bytes),
-                    Err(errno) => reply.error(errno),
-                });
-            }
+            Read::Waits => None,
+            Read::FetchAlone(piece, reply) => Some((piece, reply)),
+        };
+        let fetches: Vec<_> = std::iter::from_fn(|| windows.next_fetch()).collect();
+        drop(windows);
+        for fetch in fetches {
+            let this = self.clone();
+            self.agent.ask(self.call(fetch.piece), None, move |outcome| this.fill(outcome, fetch));
+        }
+        if let Some((piece, reply)) = alone {
+            self.agent.ask(self.call(piece), None, move |outcome| match bytes_of(outcome) {
+                Ok(bytes) => reply.data(&bytes),
+                Err(errno) => reply.error(errno),
+            });
         }
     }
 
-    fn fetch(&self, piece: Piece) -> AgentCall {
+    fn call(&self, piece: Piece) -> AgentCall {
         AgentCall::Fs(FsCall::ReadAt { file: self.remote, offset: piece.offset, length: piece.length })
     }
 
-    fn fill(&self, outcome: Outcome, n_changes: u64) {
-        let mut window = self.window();
+    fn fill(&self, outcome: Outcome, fetch: Fetch) {
+        let mut windows = self.windows();
         match bytes_of(outcome) {
             Ok(bytes) => {
-                for (bytes, reply) in window.finish(bytes, n_changes, self.since.elapsed()) {
+                for (bytes, reply) in windows.finish(fetch, bytes, self.since.elapsed()) {
                     reply.data(bytes);
                 }
             }
             Err(errno) => {
-                for reply in window.fail() {
+                for reply in windows.fail(fetch) {
                     reply.error(errno);
                 }
             }
@@ -106,7 +109,7 @@ impl OpenFile {
         reply: ReplyWrite,
         then: impl FnOnce() + Send + 'static,
     ) {
-        self.window().handle_change();
+        self.windows().handle_change();
         let call = FsCall::WriteAt { file: self.remote, offset, bytes: ByteBuf::from(bytes) };
         self.agent.ask(AgentCall::Fs(call), None, move |outcome| {
             then();
@@ -120,7 +123,7 @@ impl OpenFile {
 
     /// The file was changed by another way than this one.
     pub(super) fn handle_change(&self) {
-        self.window().handle_change();
+        self.windows().handle_change();
     }
 }
 
