@@ -27,7 +27,7 @@ fn the_code_and_the_signal_are_the_guests() {
 #[test]
 fn the_guest_is_the_process_that_was_started_and_has_no_children() {
     let desk = Desk::new();
-    let script = "echo $$ $(ps -o pid= --ppid $$ | wc -l)";
+    let script = "echo $$ $(wc -w < /proc/$$/task/$$/children)";
     let child = desk
         .mirrord(&["exec", "sh", "-c", script])
         .stdout(Stdio::piped())
