@@ -16,7 +16,7 @@ const WORTH: std::ops::RangeInclusive<u32> = 4..=256;
 
 const N_SETS: usize = 256;
 const N_WAYS: usize = 4;
-const N_WORDS: usize = 18;
+const N_WORDS: usize = 19;
 
 /// When it is, as its user tells time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Known {
     sets: [[Slot; N_WAYS]; N_SETS],
     n_wanted: AtomicU32,
     n_used: AtomicU32,
+    /// How many entries were written: the oldest of a set makes room. All begins as nought, so that no file holds it.
+    n_recorded: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,7 @@ impl Known {
     #[expect(clippy::large_stack_arrays, reason = "a static has no stack")]
     pub const fn new() -> Self {
         let sets = [const { [const { Slot::new() }; N_WAYS] }; N_SETS];
-        Self { sets, n_wanted: AtomicU32::new(0), n_used: AtomicU32::new(0) }
+        Self { sets, n_wanted: AtomicU32::new(0), n_used: AtomicU32::new(0), n_recorded: AtomicU64::new(0) }
     }
 
     /// The attributes of a path, not of what a link leads to.
@@ -71,11 +73,12 @@ impl Known {
         let set = self.set(key);
         let worth = |slot: &Slot| match slot.read() {
             Some(entry) if entry.key() == key => 0,
-            Some(entry) if entry.is_believed(now) => entry.0[3],
+            Some(entry) if entry.is_believed(now) => entry.0[N_WORDS - 1],
             _ => 1,
         };
         if let Some(slot) = set.iter().min_by_key(|slot| worth(slot)) {
-            slot.write(&Entry::new(key, stat, until));
+            let number = self.n_recorded.fetch_add(1, Ordering::Relaxed) + 2;
+            slot.write(&Entry::new(key, stat, until, number));
         }
     }
 
@@ -148,7 +151,7 @@ fn part(word: u64) -> (u32, u32) {
 }
 
 impl Entry {
-    fn new(key: [u64; 2], stat: &FileStat, until: Moment) -> Self {
+    fn new(key: [u64; 2], stat: &FileStat, until: Moment, number: u64) -> Self {
         let born = stat.born.unwrap_or_default();
         Self([
             key[0],
@@ -169,6 +172,7 @@ impl Entry {
             born.seconds.cast_unsigned(),
             join(stat.accessed.nanoseconds, stat.modified.nanoseconds),
             join(stat.changed.nanoseconds, born.nanoseconds),
+            number,
         ])
     }
 
@@ -182,7 +186,7 @@ impl Entry {
 
     fn stat(&self) -> FileStat {
         let [_, _, _, _, device, inode, mode, owner, special, size, block, n_blocks, rest @ ..] = self.0;
-        let [accessed, modified, changed, born, early, late] = rest;
+        let [accessed, modified, changed, born, early, late, _] = rest;
         let ((mode, n_links), (uid, gid), (block_size, is_born)) = (part(mode), part(owner), part(block));
         let time = |seconds: u64, nanoseconds| Time { seconds: seconds.cast_signed(), nanoseconds };
         let (early, late) = (part(early), part(late));
@@ -248,10 +252,11 @@ mod tests {
     #[test]
     fn nearly_all_of_the_most_names_are_known_at_once_and_none_for_another() {
         let known = Known::new();
-        for n in 0..256 {
+        // The last ones count, however long the earlier ones are believed.
+        for n in 0..2560 {
             known.record(b"/many/", n.to_string().as_bytes(), &stat(n), LATER, NOW);
         }
-        let found = (0..256).filter_map(|n| Some((n, known.find(format!("/many/{n}").as_bytes(), NOW)?)));
+        let found = (2304..2560).filter_map(|n| Some((n, known.find(format!("/many/{n}").as_bytes(), NOW)?)));
         let found: Vec<_> = found.collect();
         assert!(found.iter().all(|(n, told)| *told == stat(*n)));
         assert!(found.len() > 240, "{}", found.len());
