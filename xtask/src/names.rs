@@ -14,6 +14,8 @@ use std::{
 
 use serde_json::{Deserializer, Value};
 
+use crate::ground;
+
 /// What has a name: its kind, its namespace, its name.
 type Key = (String, String, String);
 
@@ -101,5 +103,5 @@ fn write(run: &Path, known: &BTreeMap<Key, Vec<(String, IpAddr)>>) -> std::io::R
     fs::rename(fresh, run.join("hosts"))?;
     // A resolver that has not begun yet reads them when it does.
     let Ok(pid) = fs::read_to_string(run.join("pid/dnsmasq")) else { return Ok(()) };
-    Command::new("kill").args(["-HUP", pid.trim()]).status().map(drop)
+    ground::signal("HUP", pid.trim())
 }

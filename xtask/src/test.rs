@@ -12,7 +12,7 @@ use std::{
 use crate::{
     borrowed::Borrowed,
     build,
-    ground::{cargo, words_of},
+    ground::{self, cargo, words_of},
     needs, say, show,
 };
 
@@ -173,7 +173,7 @@ fn end(child: &mut Child) {
         at += 1;
     }
     for pid in doomed {
-        let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+        let _ = ground::signal("KILL", &pid.to_string());
     }
     let _ = child.wait();
 }
