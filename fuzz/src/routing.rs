@@ -317,7 +317,7 @@ fn files(mut taken: Taken<'_>) {
                     Read::Waits => {}
                     Read::FetchAlone(..) => told += 1,
                 }
-                fetches.extend(std::iter::from_fn(|| windows.next_fetch()));
+                fetches.extend(std::iter::from_fn(|| windows.next_fetch(now)));
                 assert!(
                     fetches.iter().all(|fetch| fetch.piece.length >= AHEAD),
                     "small fetches are for one alone"

@@ -5,8 +5,12 @@ use std::{borrow::Cow, time::Duration};
 /// How many bytes are fetched at once while a file is read from its beginning to its end.
 pub const AHEAD: u32 = 1 << 20;
 
-/// How many windows are fetched before they are wanted, by a reader who had to wait for them.
+/// How many windows are fetched before they are wanted, at most.
 pub const MOST_AHEAD: usize = 8;
+
+/// How long a window may be on its way until it is worth while to fetch the next one before it is wanted: on one
+/// machine, where both ends share its processors, reading is slower so.
+pub const LONG: Duration = Duration::from_millis(4);
 
 /// How long fetched bytes are believed.
 pub const LIFETIME: Duration = Duration::from_secs(1);
@@ -54,7 +58,8 @@ pub struct Windows<W> {
 #[derive(Debug)]
 struct Window<W> {
     fetch: Fetch,
-    is_asked: bool,
+    /// Since when it is on its way, if it is.
+    asked_at: Option<Duration>,
     /// Nobody any more when the bytes are here.
     waiting: Vec<(Piece, W)>,
     bytes: Option<Vec<u8>>,
@@ -64,7 +69,7 @@ struct Window<W> {
 
 impl<W> Default for Windows<W> {
     fn default() -> Self {
-        Self { kept: Vec::new(), expected: 0, n_changes: 0, n_ahead: 1 }
+        Self { kept: Vec::new(), expected: 0, n_changes: 0, n_ahead: 0 }
     }
 }
 
@@ -96,10 +101,6 @@ impl<W> Windows<W> {
         if window.bytes.is_some() {
             return Read::Known(Cow::Borrowed(self.kept[index].slice(piece)), waiter);
         }
-        if window.waiting.is_empty() {
-            // It was fetched ahead, and not far enough.
-            self.n_ahead = (self.n_ahead * 2).min(MOST_AHEAD);
-        }
         window.waiting.push((piece, waiter));
         Read::Waits
     }
@@ -108,20 +109,20 @@ impl<W> Windows<W> {
     fn handle_unknown(&mut self, piece: Piece, waiter: W, reads_on: bool, now: Duration) -> Read<'_, W> {
         let n_changes = self.n_changes;
         let first = self.kept.iter().find(|it| it.has(Piece { length: 1, ..piece }, n_changes, now));
+        let mut is_begun = false;
         if let Some(first) = first {
             let end = first.fetch.piece.end();
             let rest = Piece { offset: end, length: u32::try_from(piece.end() - end).unwrap_or(0) };
             let second = self.kept.iter().find(|it| it.has(rest, n_changes, now));
-            return match second.filter(|second| first.bytes.is_some() && second.bytes.is_some()) {
-                Some(second) => Read::Known([first.slice(piece), second.slice(rest)].concat().into(), waiter),
-                None => Read::FetchAlone(piece, waiter),
-            };
+            is_begun = first.bytes.is_none() || second.is_some();
+            if let Some(second) = second.filter(|second| first.bytes.is_some() && second.bytes.is_some()) {
+                return Read::Known([first.slice(piece), second.slice(rest)].concat().into(), waiter);
+            }
         }
-        if !reads_on {
+        if is_begun || !reads_on {
             return Read::FetchAlone(piece, waiter);
         }
         self.kept.retain(|it| !it.waiting.is_empty());
-        self.n_ahead = 1;
         self.want(Piece { length: piece.length.max(AHEAD), ..piece }, vec![(piece, waiter)]);
         Read::Waits
     }
@@ -154,13 +155,13 @@ impl<W> Windows<W> {
 
     fn want(&mut self, piece: Piece, waiting: Vec<(Piece, W)>) {
         let fetch = Fetch { piece, n_changes: self.n_changes };
-        self.kept.push(Window { fetch, is_asked: false, waiting, bytes: None, fetched_at: None });
+        self.kept.push(Window { fetch, asked_at: None, waiting, bytes: None, fetched_at: None });
     }
 
     /// A fetch that is to be made.
-    pub fn next_fetch(&mut self) -> Option<Fetch> {
-        let window = self.kept.iter_mut().find(|it| !it.is_asked)?;
-        window.is_asked = true;
+    pub fn next_fetch(&mut self, now: Duration) -> Option<Fetch> {
+        let window = self.kept.iter_mut().find(|it| it.asked_at.is_none())?;
+        window.asked_at = Some(now);
         Some(window.fetch)
     }
 
@@ -171,6 +172,10 @@ impl<W> Windows<W> {
             return Vec::new();
         };
         let waiting = std::mem::take(&mut window.waiting);
+        let took = now.saturating_sub(window.asked_at.unwrap_or(now));
+        if !waiting.is_empty() && took >= LONG {
+            self.n_ahead = (self.n_ahead * 2).clamp(1, MOST_AHEAD);
+        }
         window.bytes = Some(bytes);
         window.fetched_at = is_believed.then_some(now);
         let window = &*window;
@@ -237,7 +242,7 @@ mod tests {
 
     /// What is to be fetched, all of it.
     fn fetches(windows: &mut Windows<&'static str>) -> Vec<Fetch> {
-        std::iter::from_fn(|| windows.next_fetch()).collect()
+        std::iter::from_fn(|| windows.next_fetch(NOW)).collect()
     }
 
     fn pieces(fetches: &[Fetch]) -> Vec<(u64, u32)> {
@@ -270,43 +275,62 @@ mod tests {
         assert_eq!(fetches(&mut windows).len(), 1, "nothing is believed for ever");
     }
 
-    /// Reads a file in order until it has to wait, from `offset` on; says where.
-    fn read_on(windows: &mut Windows<&'static str>, mut offset: u64) -> u64 {
-        while let Read::Known(bytes, _) = windows.handle_read(piece(offset), "reader", NOW) {
+    /// Reads a file in order from `offset` on until it has to wait; says where.
+    fn read_on(windows: &mut Windows<&'static str>, mut offset: u64, now: Duration) -> u64 {
+        while let Read::Known(bytes, _) = windows.handle_read(piece(offset), "reader", now) {
             assert!(bytes.iter().all(|byte| u64::from(*byte) == offset / u64::from(AHEAD)));
             offset += u64::from(PAGE);
         }
         offset
     }
 
-    #[test]
-    fn more_is_fetched_before_it_is_wanted_the_more_a_reader_has_to_wait() {
-        let mut windows = Windows::default();
-        let mut offset = read_on(&mut windows, 0);
-        let mut n_fetched = Vec::new();
+    /// How many windows are fetched at a time, while one reads who always has to wait.
+    fn fetched_at_once(way: Duration) -> Vec<usize> {
+        let (mut windows, mut now) = (Windows::default(), NOW);
+        let (mut offset, mut n_fetched) = (read_on(&mut windows, 0, now), Vec::new());
         for _ in 0..6 {
-            let wanted = fetches(&mut windows);
+            let wanted: Vec<Fetch> = std::iter::from_fn(|| windows.next_fetch(now)).collect();
             n_fetched.push(wanted.len());
+            now += way;
             for fetch in wanted {
-                windows.finish(fetch, bytes(fetch), NOW);
+                windows.finish(fetch, bytes(fetch), now);
             }
-            offset = read_on(&mut windows, offset + u64::from(PAGE));
+            offset = read_on(&mut windows, offset + u64::from(PAGE), now);
         }
-        assert_eq!(n_fetched, [1, 1, 2, 4, 8, 8]);
+        n_fetched
+    }
+
+    #[test]
+    fn more_is_fetched_before_it_is_wanted_while_a_reader_waits_for_a_long_way() {
+        assert_eq!(fetched_at_once(LONG), [1, 1, 2, 4, 8, 8]);
+        assert_eq!(fetched_at_once(LONG / 2), [1; 6]);
     }
 
     #[test]
     fn a_piece_that_lies_in_two_windows_is_put_together() {
-        let mut windows = Windows::default();
-        read_on(&mut windows, 0);
+        let (mut windows, now) = (Windows::default(), NOW + LONG);
+        windows.handle_read(piece(0), "a", NOW);
         let first = fetches(&mut windows)[0];
-        windows.finish(first, bytes(first), NOW);
-        read_on(&mut windows, 4096);
+        windows.finish(first, bytes(first), now);
+        read_on(&mut windows, 4096, now);
         let second = fetches(&mut windows)[0];
         let across = Piece { offset: u64::from(AHEAD) - 1, length: 3 };
-        assert_eq!(windows.handle_read(across, "early", NOW), Read::FetchAlone(across, "early"));
-        windows.finish(second, bytes(second), NOW);
-        assert_eq!(windows.handle_read(across, "a", NOW), Read::Known(vec![0, 1, 1].into(), "a"));
+        assert_eq!(windows.handle_read(across, "early", now), Read::FetchAlone(across, "early"));
+        windows.finish(second, bytes(second), now);
+        assert_eq!(windows.handle_read(across, "a", now), Read::Known(vec![0, 1, 1].into(), "a"));
+    }
+
+    #[test]
+    fn one_who_reads_on_from_one_window_into_the_next_begins_that_one_with_what_he_wants() {
+        let mut windows = Windows::default();
+        let all = Piece { offset: 0, length: AHEAD };
+        windows.handle_read(all, "a", NOW);
+        let first = fetches(&mut windows)[0];
+        windows.finish(first, bytes(first), NOW);
+        windows.handle_read(Piece { length: AHEAD - 1, ..all }, "b", NOW);
+        let across = Piece { offset: u64::from(AHEAD) - 1, length: PAGE };
+        assert_eq!(windows.handle_read(across, "c", NOW), Read::Waits);
+        assert_eq!(fetches(&mut windows)[0].piece, Piece { length: AHEAD, ..across });
     }
 
     #[test]

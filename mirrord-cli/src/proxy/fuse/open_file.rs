@@ -58,8 +58,9 @@ impl OpenFile {
 
     /// Reads, from what is here if possible.
     pub(super) fn read(self: &Arc<Self>, piece: Piece, reply: ReplyData) {
+        let now = self.since.elapsed();
         let mut windows = self.windows();
-        let alone = match windows.handle_read(piece, reply, self.since.elapsed()) {
+        let alone = match windows.handle_read(piece, reply, now) {
             Read::Known(bytes, reply) => {
                 reply.data(&bytes);
                 None
@@ -67,7 +68,7 @@ impl OpenFile {
             Read::Waits => None,
             Read::FetchAlone(piece, reply) => Some((piece, reply)),
         };
-        let fetches: Vec<_> = std::iter::from_fn(|| windows.next_fetch()).collect();
+        let fetches: Vec<_> = std::iter::from_fn(|| windows.next_fetch(now)).collect();
         drop(windows);
         for fetch in fetches {
             let this = self.clone();
