@@ -10,7 +10,7 @@ pub const MOST_AHEAD: usize = 8;
 
 /// How long a window may be on its way until it is worth while to fetch the next one before it is wanted: on one
 /// machine, where both ends share its processors, reading is slower so.
-pub const LONG: Duration = Duration::from_millis(4);
+pub const LONG: Duration = Duration::from_millis(10);
 
 /// How long fetched bytes are believed.
 pub const LIFETIME: Duration = Duration::from_secs(1);
@@ -128,9 +128,9 @@ impl<W> Windows<W> {
     }
 
     /// Wants what comes after the window in which somebody reads on, who is past its middle; and gives back what lies
-    /// far behind.
+    /// behind.
     fn read_ahead(&mut self, piece: Piece, now: Duration) {
-        let is_behind = |it: &Window<W>| it.fetch.piece.end() + u64::from(AHEAD) <= piece.offset;
+        let is_behind = |it: &Window<W>| it.fetch.piece.end() <= piece.offset;
         self.kept.retain(|it| !it.waiting.is_empty() || !is_behind(it));
         let n_changes = self.n_changes;
         let reader = Piece { length: 1, ..piece };
@@ -173,8 +173,9 @@ impl<W> Windows<W> {
         };
         let waiting = std::mem::take(&mut window.waiting);
         let took = now.saturating_sub(window.asked_at.unwrap_or(now));
-        if !waiting.is_empty() && took >= LONG {
-            self.n_ahead = (self.n_ahead * 2).clamp(1, MOST_AHEAD);
+        if !waiting.is_empty() {
+            self.n_ahead =
+                if took < LONG { self.n_ahead / 2 } else { (self.n_ahead * 2).clamp(1, MOST_AHEAD) };
         }
         window.bytes = Some(bytes);
         window.fetched_at = is_believed.then_some(now);
@@ -312,7 +313,7 @@ mod tests {
         windows.handle_read(piece(0), "a", NOW);
         let first = fetches(&mut windows)[0];
         windows.finish(first, bytes(first), now);
-        read_on(&mut windows, 4096, now);
+        windows.handle_read(Piece { offset: 0, length: AHEAD - 1 }, "b", now);
         let second = fetches(&mut windows)[0];
         let across = Piece { offset: u64::from(AHEAD) - 1, length: 3 };
         assert_eq!(windows.handle_read(across, "early", now), Read::FetchAlone(across, "early"));
