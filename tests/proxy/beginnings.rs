@@ -9,7 +9,7 @@ use mirrord_protocol::{
         dns::{DnsAnswer, DnsCall, Family, NoAnswer},
         fs::FsCall,
     },
-    proxy::{FromProxy, ToProxy},
+    proxy::{FromProxy, ToProxy, sockets::SHARED},
     version::Version,
 };
 use mirrord_tests::pod;
@@ -33,7 +33,7 @@ fn a_session_knows_its_target() {
     let handoff = handoff(&stage.layer());
     assert_eq!(handoff.facts.hostname, pod::NAME);
     assert_ne!(handoff.facts.netns_cookie, 0);
-    assert_eq!(File::from(ports).metadata().unwrap().len(), 8192);
+    assert_eq!(File::from(ports).metadata().unwrap().len(), SHARED as u64);
 }
 
 fn handoff(layer: &Layer) -> Handoff {
