@@ -122,8 +122,13 @@ fn sizes() {
 }
 
 pub(crate) fn number(command: &mut Command) -> f64 {
+    try_number(command).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The number that a command says, or what it says instead.
+pub(crate) fn try_number(command: &mut Command) -> Result<f64, String> {
     let told = Transcript::of(command);
-    told.stdout.trim().parse().unwrap_or_else(|_| panic!("no number: {command:?}: {told:?}"))
+    told.stdout.trim().parse().map_err(|_| format!("no number: {command:?}: {told:?}"))
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {

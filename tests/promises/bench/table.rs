@@ -96,3 +96,9 @@ fn aim(aim: Aim, row: &Row) -> Option<String> {
         Aim::OfLayer(least) => format!("at least {least} of the layer's"),
     })
 }
+
+/// What stands beside the table.
+#[expect(clippy::print_stderr, reason = "a table is no place for it")]
+pub(crate) fn complain(why: &str) {
+    eprintln!("{why}");
+}
