@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsRawFd, OwnedFd},
 };
 
-use mirrord_core::proxy::window::AHEAD;
+use mirrord_core::proxy::{lost, window::AHEAD};
 use mirrord_protocol::{
     GuestPath,
     agent::{
@@ -94,9 +94,12 @@ impl Files {
                 FsAnswer::Stat(fuse.surveyor().ask(path, follow).await?)
             }
             (fuse, call) => {
-                let change = fuse.map(|fuse| (fuse.surveyor(), call.clone()));
-                let outcome = agent.call(AgentCall::Fs(call), None).await;
-                if let Some((surveyor, call)) = change {
+                let call = AgentCall::Fs(call);
+                // What changes nothing must not make guests forget what they know.
+                let change =
+                    fuse.filter(|_| !lost::may_repeat(&call)).map(|fuse| (fuse.surveyor(), call.clone()));
+                let outcome = agent.call(call, None).await;
+                if let Some((surveyor, AgentCall::Fs(call))) = change {
                     surveyor.handle_called(&call);
                 }
                 let (AgentAnswer::Fs(answer), _) = outcome? else { return Err(nonsense()) };
